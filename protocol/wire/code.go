@@ -1,0 +1,33 @@
+package wire
+
+// Code names why a request was refused. Codes are part of the protocol: a
+// client shows the sentence that belongs to it, never the code alone.
+type Code string
+
+// Refusals by the box, inside the sealed answer.
+const (
+	CodeMalformed   Code = "malformed"   // the message does not parse, or breaks a limit
+	CodeToken       Code = "token"       // the vault token was refused
+	CodeNoRecord    Code = "no-record"   // nothing is registered for this account
+	CodeGeneration  Code = "generation"  // another generation is registered than the one named
+	CodeSlot        Code = "slot"        // the slot is neither the next one nor a retry of the last
+	CodeExhausted   Code = "exhausted"   // no attempt left, the last one is still open
+	CodeDestroyed   Code = "destroyed"   // the record was destroyed
+	CodeDeleted     Code = "deleted"     // the record was deleted by its owner
+	CodeTicket      Code = "ticket"      // the ticket is not ours, expired, or for something else
+	CodeProof       Code = "proof"       // KE3 is not the proof
+	CodeOwner       Code = "owner"       // the owner's signature is missing or wrong
+	CodeReplaces    Code = "replaces"    // compare-and-swap failed: another generation is live
+	CodeTranscript  Code = "transcript"  // the registration's transcript does not match its ticket
+	CodeUnavailable Code = "unavailable" // the box can not serve now; nothing was debited
+	CodeUnknown     Code = "unknown"     // the outcome is not known: retry with the same slot and KE1
+)
+
+// Refusals before the box could open the message, or by the relay; they
+// travel in clear.
+const (
+	CodeSealing     Code = "sealing"      // the sealed message does not open
+	CodeRelayToken  Code = "relay-token"  // the relay token was refused
+	CodeTooLarge    Code = "too-large"    // over RequestBytesMax
+	CodeRateLimited Code = "rate-limited" // over the limits of the account or the address
+)

@@ -1,0 +1,138 @@
+package wire
+
+// Generation names one registration of an account: 128 random bits that the
+// box draws at RegisterStart, never predictable (a predictable one would make
+// registration an oracle for a dictionary).
+type Generation [GenerationBytes]byte
+
+// FleetID names a fleet: 128 random bits drawn when it is made. Its
+// hexadecimal form is the audience of the vault's account tokens.
+type FleetID [FleetIDBytes]byte
+
+// First is the plaintext of a first trip: sealed by HPKE to the island's
+// channel key. Exactly one of the requests is set.
+type First struct {
+	Version uint8  `cbor:"1,keyasint"`
+	Token   string `cbor:"2,keyasint"` // account token whose audience is the fleet's id
+
+	Status        *StatusRequest `cbor:"3,keyasint,omitempty"`
+	RegisterStart *RegisterStart `cbor:"4,keyasint,omitempty"`
+	RecoverStart  *RecoverStart  `cbor:"5,keyasint,omitempty"`
+	Delete        *Delete        `cbor:"6,keyasint,omitempty"`
+}
+
+// Second is the plaintext of a second trip: sealed under the secret that the
+// first trip's channel exported, beside the ticket that the box gave out.
+// Exactly one of the requests is set.
+type Second struct {
+	Version        uint8           `cbor:"1,keyasint"`
+	RegisterFinish *RegisterFinish `cbor:"2,keyasint,omitempty"`
+	RecoverFinish  *RecoverFinish  `cbor:"3,keyasint,omitempty"`
+}
+
+// Answer is the plaintext of every answer. Refused is empty when the request
+// was carried out, and then the answer of that request is set. Status is set
+// whenever the account could be told.
+type Answer struct {
+	Version uint8         `cbor:"1,keyasint"`
+	Refused Code          `cbor:"2,keyasint,omitempty"`
+	Status  *StatusReport `cbor:"3,keyasint,omitempty"`
+
+	RegisterStart *RegisterStartAnswer `cbor:"4,keyasint,omitempty"`
+	RecoverStart  *RecoverStartAnswer  `cbor:"5,keyasint,omitempty"`
+	RecoverFinish *RecoverFinishAnswer `cbor:"6,keyasint,omitempty"`
+}
+
+// StatusRequest asks for the account's status. Free of charge.
+type StatusRequest struct{}
+
+// Stretch holds the Argon2id parameters (RFC 9106) under which a record was
+// registered; the client chose them and refuses any above its own limits.
+type Stretch struct {
+	Time      uint32 `cbor:"1,keyasint"` // passes
+	MemoryKiB uint32 `cbor:"2,keyasint"`
+	Threads   uint8  `cbor:"3,keyasint"`
+}
+
+// RegisterStart carries OPAQUE's RegistrationRequest (RFC 9807 §5.1).
+type RegisterStart struct {
+	Request []byte `cbor:"1,keyasint"`
+}
+
+// RegisterStartAnswer carries OPAQUE's RegistrationResponse, the generation
+// that the box drew, and the ticket for RegisterFinish.
+type RegisterStartAnswer struct {
+	Response   []byte               `cbor:"1,keyasint"`
+	Generation Generation           `cbor:"2,keyasint"`
+	Challenge  [ChallengeBytes]byte `cbor:"3,keyasint"`
+	Ticket     []byte               `cbor:"4,keyasint"`
+}
+
+// RegisterFinish registers the generation of its ticket. Over a live record
+// it needs Signature: the present owner key's over Statement.
+type RegisterFinish struct {
+	Transcript [32]byte            `cbor:"1,keyasint"` // SHA-256(RegistrationRequest, RegistrationResponse, challenge)
+	Record     []byte              `cbor:"2,keyasint"` // OPAQUE RegistrationRecord
+	SealedKey  []byte              `cbor:"3,keyasint"` // AEAD(export_key, K...), opaque to the vault
+	Owner      [OwnerKeyBytes]byte `cbor:"4,keyasint"` // Ed25519 public key, derived from K
+	Stretch    Stretch             `cbor:"5,keyasint"`
+	Replaces   *Generation         `cbor:"6,keyasint,omitempty"` // compare and swap: the live generation, nil for none
+	Signature  []byte              `cbor:"7,keyasint,omitempty"` // SignatureBytes, or empty for a first registration
+}
+
+// RecoverStart names the generation and the slot that it wants debited, and
+// carries OPAQUE's KE1. Slot is the account's last slot plus one for a new
+// attempt, or the last slot itself, with the same KE1, for a retry.
+type RecoverStart struct {
+	Generation Generation `cbor:"1,keyasint"`
+	Slot       uint64     `cbor:"2,keyasint"`
+	KE1        []byte     `cbor:"3,keyasint"`
+}
+
+// RecoverStartAnswer carries OPAQUE's KE2 and the ticket for RecoverFinish.
+type RecoverStartAnswer struct {
+	KE2     []byte  `cbor:"1,keyasint"`
+	Stretch Stretch `cbor:"2,keyasint"`
+	Ticket  []byte  `cbor:"3,keyasint"`
+}
+
+// RecoverFinish carries OPAQUE's KE3, the proof of the password.
+type RecoverFinish struct {
+	KE3 []byte `cbor:"1,keyasint"`
+}
+
+// RecoverFinishAnswer carries the sealed key, sealed once more under the
+// OPAQUE session key (see channel.SealUnderSession).
+type RecoverFinishAnswer struct {
+	SealedKey []byte `cbor:"1,keyasint"`
+}
+
+// Delete deletes the named generation at once, under the owner's signature
+// over DeleteStatement.
+type Delete struct {
+	Generation Generation `cbor:"1,keyasint"`
+	Signature  []byte     `cbor:"2,keyasint"`
+}
+
+// State says what the vault keeps for an account.
+type State uint8
+
+const (
+	StateNone      State = 1 // nothing was ever registered
+	StateLive      State = 2 // a record, attempts are left
+	StateExhausted State = 3 // no attempt left; destroyed at DestroyAtMillis unless the last one, still open, succeeds
+	StateDestroyed State = 4 // the attempts were used up: the record is gone for ever
+	StateDeleted   State = 5 // its owner deleted it
+)
+
+// StatusReport is what the vault says of an account.
+type StatusReport struct {
+	State           State      `cbor:"1,keyasint"`
+	Generation      Generation `cbor:"2,keyasint"` // zero when StateNone
+	Slot            uint64     `cbor:"3,keyasint"` // the last slot debited; never goes back
+	Left            uint8      `cbor:"4,keyasint"` // attempts left
+	Limit           uint8      `cbor:"5,keyasint"` // attempts a generation
+	Wrong           uint32     `cbor:"6,keyasint"` // attempts since the last success without a proof
+	WrongBefore     uint32     `cbor:"7,keyasint"` // of the last success: attempts it forgave beside its own
+	DestroyAtMillis uint64     `cbor:"8,keyasint,omitempty"`
+}
