@@ -3,9 +3,11 @@ module strongroom
 go 1.26.0
 
 require (
+	filippo.io/bigmod v0.1.0 // indirect
 	filippo.io/edwards25519 v1.2.0 // indirect
 	filippo.io/nistec v0.0.4 // indirect
 	github.com/alecthomas/kong v1.17.0 // indirect
+	github.com/bwesterb/go-ristretto v1.2.4 // indirect
 	github.com/bytemare/ecc v0.9.0 // indirect
 	github.com/bytemare/hash v0.6.2 // indirect
 	github.com/bytemare/hash2curve v0.5.4 // indirect
