@@ -1,0 +1,52 @@
+# Strongroom. `make` lists what can be made; `make demo` and `make test` are
+# the two that a newcomer wants. Nothing here needs to be installed first but
+# Go, make and git; `make test` says what it installs.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+GO ?= go
+BUILD := CGO_ENABLED=0 $(GO) build -trimpath
+FUZZ_TIME ?= 15s
+TOOLS := .cache/bin/versitygw
+
+.PHONY: help build demo test fuzz bench check tools clean go
+
+help: ## print this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+build: go ## bin/strongroom (for a person) and bin/strongroomd (for an operator)
+	@mkdir -p bin
+	for program in strongroom strongroomd; do
+		$(BUILD) -o bin/$$program ./cmd/$$program
+	done
+
+demo: build ## the main job, start to end; on your own folder with DATA=/path
+	@bin/strongroom demo $(if $(DATA),--data "$(DATA)")
+
+test: ## everything, as continuous integration runs it (installs gcc by apt if it is missing)
+	@./.ci/test
+
+fuzz: go ## every fuzz target, FUZZ_TIME each (15s)
+	@GO="$(GO)" ./.ci/fuzz "$(FUZZ_TIME)"
+
+bench: go ## benchmarks: CPU per login, MB/s of backup and restore
+	@$(GO) test -run '^$$' -bench . -benchmem ./...
+
+check: go ## the laws of the house, and the size of its trusted rooms
+	@$(GO) test -count=1 -v ./test/tidy | grep -vE '^(=== |--- PASS|    --- PASS)'
+
+tools: go $(TOOLS) ## the pinned programs that tests need (tools/go.mod)
+
+.cache/bin/versitygw: tools/go.mod tools/go.sum
+	@mkdir -p .cache/bin
+	cd tools
+	CGO_ENABLED=0 $(GO) build -trimpath -o ../$@ github.com/versity/versitygw/cmd/versitygw
+
+clean: ## remove what was built here
+	rm -rf bin .cache coverage.out
+
+go:
+	@GO="$(GO)" ./.ci/go
