@@ -1,12 +1,18 @@
 package opaque
 
-import "crypto/hmac"
+import (
+	"crypto/hmac"
+	"fmt"
+)
 
 // The client's envelope (RFC 9807 §4): it holds no secret, only a nonce and a
 // tag. Everything secret is derived from the stretched password.
 
 // passwordKey is randomized_password, the root of the client's secrets.
 type passwordKey []byte
+
+// Format prints nothing of the key.
+func (passwordKey) Format(f fmt.State, _ rune) { redact(f, "passwordKey") }
 
 // passwordKey turns the OPRF's output into randomized_password (§5.2.3).
 func (s *Suite) passwordKey(oprfOutput []byte, stretcher Stretcher) passwordKey {

@@ -22,10 +22,10 @@ type rfc9807Vector struct {
 }
 
 // in gives an input, nil when the vector does not have it.
-func (v rfc9807Vector) in(t *testing.T, name string) []byte { return unhex(t, v.Inputs[name]) }
+func (v rfc9807Vector) in(t testing.TB, name string) []byte { return unhex(t, v.Inputs[name]) }
 
 // want compares with an output or intermediate value, which must exist.
-func (v rfc9807Vector) want(t *testing.T, name string, got []byte) {
+func (v rfc9807Vector) want(t testing.TB, name string, got []byte) {
 	t.Helper()
 	want, ok := v.Outputs[name]
 	if !ok {
@@ -39,7 +39,7 @@ func (v rfc9807Vector) want(t *testing.T, name string, got []byte) {
 	}
 }
 
-func unhex(t *testing.T, s string) []byte {
+func unhex(t testing.TB, s string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(s)
 	if err != nil {
@@ -51,7 +51,7 @@ func unhex(t *testing.T, s string) []byte {
 	return b
 }
 
-func loadJSON(t *testing.T, file string, into any) {
+func loadJSON(t testing.TB, file string, into any) {
 	t.Helper()
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -88,7 +88,7 @@ func TestRFC9807(t *testing.T) {
 }
 
 // server is the vector's server, and the multiplier of its OPRF key.
-func (v rfc9807Vector) server(t *testing.T, suite *Suite) (*Server, Multiplier) {
+func (v rfc9807Vector) server(t testing.TB, suite *Suite) (*Server, Multiplier) {
 	t.Helper()
 	key, err := suite.DeriveOPRFKey(v.in(t, "oprf_seed"), v.in(t, "credential_identifier"))
 	if err != nil {

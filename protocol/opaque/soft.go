@@ -1,10 +1,15 @@
 package opaque
 
+import "fmt"
+
 // softMultiplier holds its scalar in memory.
 type softMultiplier struct {
 	group group
 	key   scalar
 }
+
+// Format prints nothing of the scalar.
+func (softMultiplier) Format(f fmt.State, _ rune) { redact(f, "softMultiplier") }
 
 // SoftMultiplier multiplies by a scalar in this process's memory. A scalar
 // that is zero, not canonical or of another length is ErrKey.
