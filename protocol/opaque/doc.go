@@ -12,16 +12,13 @@
 //
 // # Side channels
 //
-// On the server every operation on a secret is constant-time by the design of
-// its library: points by filippo.io/nistec, P-256 scalars by
-// filippo.io/bigmod, ristretto255 by gtank/ristretto255 on
-// filippo.io/edwards25519, comparisons by crypto/subtle and crypto/hmac.
-// Parsing a public message is not secret and may branch.
-//
-// On the client one step is not: hash-to-curve on P-256 comes from
-// cloudflare/circl, which computes with math/big, so its time depends a
-// little on the password. Who could measure that is already running beside
-// the client, once for each time that the person types; the server does not
-// see it, since the blind and Argon2id's pass over it lie between. Suite
-// Ristretto255SHA512 does not have this step.
+// Every operation on a secret, on both sides, is constant-time by the design
+// of its library: P-256 points by filippo.io/nistec, numbers modulo its primes
+// by filippo.io/bigmod (field.go, and hash-to-curve on it in sswu.go, since
+// the libraries that offer that branch on the password's hash), ristretto255
+// by gtank/ristretto255, comparisons by crypto/hmac. What remains: the
+// password's length shows in the time to hash it; Argon2id reads memory at
+// places that depend on its input, in its later passes, by its design; Go may
+// leave copies of secrets in memory; a processor's own channels. Public
+// messages are parsed with branches.
 package opaque
