@@ -1,0 +1,320 @@
+// Package node is the untrusted host of a box: it moves sealed bytes between
+// the relay and the box, keeps the box's sealed log on the disk and tells the
+// box the time. A thief of it can stop the service, and no more (where the
+// box is isolated from it).
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"strongroom/protocol/wire"
+)
+
+// Limits of a node.
+const (
+	InFlightMax = 256                    // requests inside the box at a time, unless Config says otherwise
+	tickEvery   = 250 * time.Millisecond // how often the box learns the time when nothing else happens
+)
+
+// Errors of Do, which no reply comes with. After ErrBusy and ErrDown the box
+// never saw the request; after ErrUnanswered it may have carried it out.
+var (
+	ErrBusy       = errors.New("node: too many requests in flight")
+	ErrDown       = errors.New("node: the box does not run")
+	ErrUnanswered = errors.New("node: the box did not answer in time")
+)
+
+// Box is a trusted box as its node sees it. Every request that goes in gets
+// exactly one reply; In does not wait for Out to be read.
+type Box interface {
+	In(wire.In)
+	Out() <-chan wire.Out
+	Done() <-chan struct{} // closed when the box has stopped
+	Err() error            // why, once Done is closed
+}
+
+// Storage is the log as a node needs it. *Log is one.
+type Storage interface {
+	Append([]wire.Entry) error // durable when it returns nil; no retry after an error
+	Last() uint64
+}
+
+// Config composes a node.
+type Config struct {
+	Box         Box
+	Log         Storage
+	Now         func() time.Time // nil: time.Now
+	InFlightMax int              // 0: the package's InFlightMax
+}
+
+// Node runs one box. New starts it.
+type Node struct {
+	box  Box
+	log  Storage
+	now  func() time.Time
+	tick *time.Ticker
+
+	slots    chan struct{}     // one token for each request inside the box, also when its caller left
+	requests chan wire.Request // as large as slots: a holder of a slot never waits
+	durable  atomic.Uint64     // last durable index, written by the writer alone
+	synced   chan struct{}     // tells the feeder that durable grew
+	pending  chan struct{}     // tells the writer that entries wait
+
+	mu      sync.Mutex // guards what follows
+	lastID  uint64
+	waiting map[uint64]chan wire.Reply // nil channel: its caller left
+	entries []wire.Entry               // given by the box, not yet durable
+	counts  wire.Counts
+	err     error
+
+	stopping chan struct{}  // closed by the first stop
+	stopped  chan struct{}  // closed when every goroutine has ended
+	running  sync.WaitGroup // the goroutines
+}
+
+// New starts a node: the box already holds every entry of the log.
+func New(c Config) *Node {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.InFlightMax == 0 {
+		c.InFlightMax = InFlightMax
+	}
+	n := &Node{
+		box: c.Box, log: c.Log, now: c.Now,
+		tick:     time.NewTicker(tickEvery),
+		slots:    make(chan struct{}, c.InFlightMax),
+		requests: make(chan wire.Request, c.InFlightMax),
+		synced:   make(chan struct{}, 1),
+		pending:  make(chan struct{}, 1),
+		waiting:  make(map[uint64]chan wire.Reply),
+		stopping: make(chan struct{}),
+		stopped:  make(chan struct{}),
+	}
+	n.durable.Store(c.Log.Last())
+	n.synced <- struct{}{} // the first In names what the log holds
+	n.running.Go(n.feed)
+	n.running.Go(n.collect)
+	n.running.Go(n.write)
+	go func() {
+		n.running.Wait()
+		n.tick.Stop()
+		close(n.stopped)
+	}()
+	return n
+}
+
+// feed is the only caller of In: requests, time and durable indices go in
+// together, and durable never goes back.
+func (n *Node) feed() {
+	for {
+		var in wire.In
+		select {
+		case r := <-n.requests:
+			in.Requests = append(in.Requests, r)
+		case <-n.synced:
+		case <-n.tick.C:
+		case <-n.stopping:
+			return
+		}
+		for more := true; more; {
+			select {
+			case r := <-n.requests:
+				in.Requests = append(in.Requests, r)
+			default:
+				more = false
+			}
+		}
+		in.NowMillis = uint64(n.now().UnixMilli())
+		in.Durable = n.durable.Load()
+		n.box.In(in)
+	}
+}
+
+// collect takes what the box gives. It never waits for the disk, so entries
+// that come during one fsync are written together by the next.
+func (n *Node) collect() {
+	for {
+		select {
+		case out, ok := <-n.box.Out():
+			if !ok {
+				n.boxStopped()
+				return
+			}
+			n.take(out)
+		case <-n.box.Done():
+			n.boxStopped()
+			return
+		case <-n.stopping:
+			return
+		}
+	}
+}
+
+func (n *Node) boxStopped() {
+	err := n.box.Err()
+	if err == nil {
+		err = errors.New("it ended without an error")
+	}
+	n.stop(fmt.Errorf("%w: %w", ErrDown, err))
+}
+
+func (n *Node) take(out wire.Out) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.counts = sum(n.counts, out.Counts)
+	for _, r := range out.Replies {
+		caller, known := n.waiting[r.ID]
+		if !known {
+			continue // a box that answers twice frees no second slot
+		}
+		delete(n.waiting, r.ID)
+		<-n.slots
+		if caller != nil {
+			caller <- r
+		}
+	}
+	if len(out.Append) > 0 {
+		n.entries = append(n.entries, out.Append...)
+		signal(n.pending)
+	}
+}
+
+// write makes entries durable and only then lets the box know. The first
+// error stops the node: an fsync that failed is never tried again.
+func (n *Node) write() {
+	for {
+		select {
+		case <-n.pending:
+		case <-n.stopping:
+			return
+		}
+		n.mu.Lock()
+		batch := n.entries
+		n.entries = nil
+		n.mu.Unlock()
+		if len(batch) == 0 {
+			continue
+		}
+		if err := n.log.Append(batch); err != nil {
+			n.stop(fmt.Errorf("node: writing the log: %w", err))
+			return
+		}
+		n.durable.Store(batch[len(batch)-1].Index)
+		signal(n.synced)
+	}
+}
+
+// Do puts one sealed request through the box. Beside the context's end it
+// answers ErrBusy, ErrDown and ErrUnanswered.
+func (n *Node) Do(ctx context.Context, sealed []byte) (wire.Reply, error) {
+	if err := n.Err(); err != nil {
+		return wire.Reply{}, err
+	}
+	select {
+	case n.slots <- struct{}{}:
+	default:
+		return wire.Reply{}, ErrBusy
+	}
+	reply := make(chan wire.Reply, 1)
+	n.mu.Lock()
+	n.lastID++
+	id := n.lastID
+	n.waiting[id] = reply
+	n.mu.Unlock()
+	n.requests <- wire.Request{ID: id, Sealed: sealed}
+	select {
+	case r := <-reply:
+		return r, nil
+	case <-ctx.Done():
+		n.leave(id)
+		return wire.Reply{}, fmt.Errorf("%w: %w", ErrUnanswered, ctx.Err())
+	case <-n.stopping:
+		return wire.Reply{}, fmt.Errorf("%w: %w", ErrUnanswered, n.Err())
+	}
+}
+
+// leave forgets the caller but keeps its slot until the box has answered:
+// callers that give up at once must not pile work up in the box.
+func (n *Node) leave(id uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, known := n.waiting[id]; known {
+		n.waiting[id] = nil
+	}
+}
+
+// stop ends the node; the first reason stays.
+func (n *Node) stop(why error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.err != nil {
+		return
+	}
+	n.err = why
+	close(n.stopping)
+}
+
+// errClosed is the reason of a stop that was asked for.
+var errClosed = fmt.Errorf("%w: it was closed", ErrDown)
+
+// Close stops the node and waits until nothing is written any more. It
+// closes neither the box nor the log. Callers of Do get ErrUnanswered.
+func (n *Node) Close() {
+	n.stop(errClosed)
+	<-n.stopped
+}
+
+// Done is closed when the node has stopped, for whatever reason.
+func (n *Node) Done() <-chan struct{} { return n.stopping }
+
+// Err is nil while the node runs, and afterwards why it stopped.
+func (n *Node) Err() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.err
+}
+
+// Failed is Err, but nil where the stop was asked for by Close.
+func (n *Node) Failed() error {
+	if err := n.Err(); err != errClosed {
+		return err
+	}
+	return nil
+}
+
+// InFlight is the number of requests inside the box.
+func (n *Node) InFlight() int { return len(n.slots) }
+
+// Durable is the index of the last durable entry.
+func (n *Node) Durable() uint64 { return n.durable.Load() }
+
+// Counts is what the box counted since the node was started.
+func (n *Node) Counts() wire.Counts {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.counts
+}
+
+func sum(a, b wire.Counts) wire.Counts {
+	a.Registered += b.Registered
+	a.Debited += b.Debited
+	a.Recovered += b.Recovered
+	a.Destroyed += b.Destroyed
+	a.Deleted += b.Deleted
+	a.Refused += b.Refused
+	return a
+}
+
+// signal wakes the reader of c, which looks for itself what there is to do.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
