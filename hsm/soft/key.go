@@ -1,0 +1,104 @@
+package soft
+
+import "strongroom/vault/hal"
+
+const wrapVersion = 1
+
+// wrapAAD binds a wrapped key to its form and group: one made for P-256 is
+// never read as a scalar of another group.
+func wrapAAD(g hal.Group) []byte { return []byte{wrapVersion, byte(g)} }
+
+// MakeOPRFKey draws a scalar and gives it out only wrapped.
+func (h *HSM) MakeOPRFKey(g hal.Group) (wrapped, pub []byte, err error) {
+	subs, err := h.secrets()
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := draw(g)
+	if err != nil {
+		return nil, nil, err
+	}
+	if pub, err = public(g, s); err != nil {
+		return nil, nil, err
+	}
+	sealed, err := sealOnce(subs.wrap, wrapAAD(g), s[:])
+	if err != nil {
+		return nil, nil, err
+	}
+	return append(wrapAAD(g), sealed...), pub, nil
+}
+
+// MultiplyWrapped is the evaluation.
+func (h *HSM) MultiplyWrapped(g hal.Group, wrapped, point []byte) ([]byte, error) {
+	subs, err := h.secrets()
+	if err != nil {
+		return nil, err
+	}
+	if len(wrapped) < 2 || wrapped[0] != wrapVersion || wrapped[1] != byte(g) {
+		return nil, hal.ErrWrapped
+	}
+	plain, err := openOnce(subs.wrap, wrapAAD(g), wrapped[2:])
+	if err != nil || len(plain) != len(secret{}) {
+		return nil, hal.ErrWrapped
+	}
+	s := secret(plain)
+	defer clear(plain)
+	return multiply(g, s, point)
+}
+
+// MakeKey makes a named key and keeps it in the keyring.
+func (h *HSM) MakeKey(name string, g hal.Group) ([]byte, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, hal.ErrGone
+	}
+	if _, ok := h.keys.Named[name]; ok {
+		return nil, hal.ErrKeyExists
+	}
+	s, err := draw(g)
+	if err != nil {
+		return nil, err
+	}
+	pub, err := public(g, s)
+	if err != nil {
+		return nil, err
+	}
+	h.keys.Named[name] = namedKey{g, s}
+	if err := h.saveKeys(); err != nil {
+		delete(h.keys.Named, name)
+		return nil, err
+	}
+	return pub, nil
+}
+
+func (h *HSM) named(name string) (namedKey, error) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if h.closed {
+		return namedKey{}, hal.ErrGone
+	}
+	k, ok := h.keys.Named[name]
+	if !ok {
+		return namedKey{}, hal.ErrNoKey
+	}
+	return k, nil
+}
+
+// PublicKey is the public element of a named key.
+func (h *HSM) PublicKey(name string) ([]byte, error) {
+	k, err := h.named(name)
+	if err != nil {
+		return nil, err
+	}
+	return public(k.Group, k.Scalar)
+}
+
+// Multiply multiplies by a named key.
+func (h *HSM) Multiply(name string, point []byte) ([]byte, error) {
+	k, err := h.named(name)
+	if err != nil {
+		return nil, err
+	}
+	return multiply(k.Group, k.Scalar, point)
+}

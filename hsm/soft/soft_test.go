@@ -1,0 +1,186 @@
+package soft
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"strongroom/hsm/hsmtest"
+	"strongroom/vault/hal"
+)
+
+var passphrase = []byte("a passphrase")
+
+type maker struct{}
+
+func (maker) New(t *testing.T) hal.HAL {
+	h, err := Create(t.TempDir(), passphrase, Cheap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.Close() })
+	return h
+}
+
+func (maker) Reopen(t *testing.T, h hal.HAL) hal.HAL {
+	dir := h.(*HSM).dir
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(dir, passphrase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = again.Close() })
+	return again
+}
+
+func TestContract(t *testing.T) { hsmtest.Run(t, maker{}) }
+
+func TestFolder(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Open(dir, passphrase); !errors.Is(err, ErrMissing) {
+		t.Fatalf("an empty folder: %v", err)
+	}
+	h, err := Create(dir, passphrase, Cheap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, passphrase); !errors.Is(err, ErrLocked) {
+		t.Fatalf("a second opening: %v", err)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Create(dir, passphrase, Cheap); !errors.Is(err, ErrExists) {
+		t.Fatalf("a second making: %v", err)
+	}
+	if _, err := Open(dir, []byte("another")); !errors.Is(err, hal.ErrSecret) {
+		t.Fatalf("a wrong passphrase: %v", err)
+	}
+	info, err := os.Stat(filepath.Join(dir, keysFile))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("mode %v %v", info.Mode(), err)
+	}
+}
+
+func TestEveryByteOfTheKeysFile(t *testing.T) {
+	dir := t.TempDir()
+	h, err := Create(dir, passphrase, Cheap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(filepath.Join(dir, keysFile))
+	if err != nil || len(file) < 100 {
+		t.Fatal(err, len(file))
+	}
+	for i := range file {
+		bad := bytes.Clone(file)
+		bad[i] ^= 1
+		if _, _, err := openKeys(bad, passphrase); !errors.Is(err, ErrFile) && !errors.Is(err, hal.ErrSecret) {
+			t.Fatalf("byte %d: %v", i, err)
+		}
+		if _, _, err := openKeys(file[:i], passphrase); err == nil {
+			t.Fatalf("cut at %d", i)
+		}
+	}
+}
+
+// TestTornMemory cuts a write at every byte: the old value stays.
+func TestTornMemory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), memoryFile)
+	key := secret{1}
+	m, err := openMemory(path, key, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		before, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old, next := fmt.Sprintf("value %d", i-1), fmt.Sprintf("value %d", i)
+		if err := m.write([]byte(next)); err != nil {
+			t.Fatal(err)
+		}
+		after, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cuts := 0
+		for at := range after {
+			torn := append(bytes.Clone(after[:at]), before[at:]...)
+			if bytes.Equal(torn, before) || bytes.Equal(torn, after) {
+				continue
+			}
+			cuts++
+			if got := reread(t, torn, key); (i > 0 || got != "") && got != old {
+				t.Fatalf("torn at %d of write %d: read %q", at, i, got)
+			}
+		}
+		if cuts < 20 {
+			t.Fatalf("only %d cuts", cuts)
+		}
+	}
+	both := bytes.Repeat([]byte{7}, slotBytes*slotsCount)
+	if err := os.WriteFile(path, both, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openMemory(path, key, false); !errors.Is(err, hal.ErrTorn) {
+		t.Fatalf("both slots damaged: %v", err)
+	}
+}
+
+func reread(t *testing.T, file []byte, key secret) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), memoryFile)
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m, err := openMemory(path, key, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.close()
+	b, err := m.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func FuzzOpenKeys(f *testing.F) {
+	k, err := newKEK(passphrase, Cheap)
+	if err != nil {
+		f.Fatal(err)
+	}
+	good, err := k.seal(keyring{Version: keyringVersion, Named: map[string]namedKey{}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Fuzz(func(t *testing.T, file []byte) {
+		params := len(keysMagic)
+		if len(file) > params+8 && !bytes.Equal(file[params:params+9], good[params:params+9]) {
+			return // other stretching: time and memory, no other code
+		}
+		if _, _, err := openKeys(file, passphrase); err == nil && !bytes.Equal(file, good) {
+			t.Fatal("a file that nobody sealed opens")
+		}
+	})
+}
+
+func FuzzParseSlot(f *testing.F) {
+	f.Add(make([]byte, slotBytes))
+	f.Fuzz(func(t *testing.T, slot []byte) {
+		if _, _, ok := parseSlot(secret{1}, slot); ok {
+			t.Fatal("a slot that nobody wrote")
+		}
+	})
+}
