@@ -47,3 +47,13 @@ type Counts struct {
 	Deleted    uint64 // records deleted by their owner
 	Refused    uint64 // requests refused, whatever the reason
 }
+
+// Add adds another count.
+func (c *Counts) Add(o Counts) {
+	c.Registered += o.Registered
+	c.Debited += o.Debited
+	c.Recovered += o.Recovered
+	c.Destroyed += o.Destroyed
+	c.Deleted += o.Deleted
+	c.Refused += o.Refused
+}

@@ -10,6 +10,9 @@ const (
 	SealedKeyBytesMax = 2 << 10  // the client's sealed key with its payload
 	OpaqueBytesMax    = 512      // any one OPAQUE message or record
 	WrappedBytesMax   = 512      // an OPRF key as an HSM wraps it
+
+	codeBytesMax     = 32
+	sessionSealBytes = 16 // what channel.SealUnderSession adds
 )
 
 // Fixed lengths, in bytes.

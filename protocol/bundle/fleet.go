@@ -1,0 +1,117 @@
+// Package bundle is the fleet's document and how a client checks it. Today a
+// client pins the document's hash; signatures by an independent witness come
+// with more than one island.
+package bundle
+
+import (
+	"errors"
+	"fmt"
+
+	"strongroom/protocol/wire"
+)
+
+// Version of the document.
+const Version = 1
+
+// Limits of the document.
+const (
+	DocumentBytesMax = 8 << 10
+	issuersMax       = 8
+	nameBytesMax     = 64
+	keyBytesMax      = 4 << 10
+	attemptsMax      = 10 // a promise: no fleet may give more guesses
+	ticketMillisMin  = 1_000
+	ticketMillisMax  = 10 * 60 * 1000
+)
+
+// ErrDocument: the bytes are no fleet document that this program knows.
+var ErrDocument = errors.New("bundle: not a fleet document of this version")
+
+// Fleet says which keys and which rules are real. It never changes: a fleet
+// with other rules is another fleet, with another pin.
+type Fleet struct {
+	Version   uint8        `cbor:"1,keyasint"`
+	ID        wire.FleetID `cbor:"2,keyasint"`
+	Suite     uint8        `cbor:"3,keyasint"` // opaque.Suite.ID
+	KEM       uint16       `cbor:"4,keyasint"` // HPKE KEM id of Channel
+	Channel   []byte       `cbor:"5,keyasint"` // the island's channel key
+	AKE       []byte       `cbor:"6,keyasint"` // OPAQUE's server public key
+	Policy    Policy       `cbor:"7,keyasint"`
+	Issuers   []Issuer     `cbor:"8,keyasint"`
+	HSM       string       `cbor:"9,keyasint"`  // provider, "soft"
+	Isolation string       `cbor:"10,keyasint"` // what keeps the box from its host: "none", "process", "machine", "enclave"
+	Rollback  string       `cbor:"11,keyasint"` // what keeps its memory from being put back: "file", "token", "tpm"
+}
+
+// Policy is what no admin call can raise.
+type Policy struct {
+	Attempts     uint8  `cbor:"1,keyasint"` // guesses a generation, at most 10
+	TicketMillis uint64 `cbor:"2,keyasint"` // how long a login may take
+}
+
+// Issuer may name accounts, by signing tokens.
+type Issuer struct {
+	ID  string `cbor:"1,keyasint"` // the token's "kid"
+	Alg string `cbor:"2,keyasint"` // "EdDSA" (Key: 32 bytes) or "ES256" (Key: 65 bytes, SEC1 uncompressed)
+	Key []byte `cbor:"3,keyasint"`
+}
+
+// The algorithms of tokens (RFC 8037, RFC 7518 §3.4).
+const (
+	EdDSA = "EdDSA"
+	ES256 = "ES256"
+)
+
+// Encode gives the document's bytes, which the pin is made of.
+func (f *Fleet) Encode() ([]byte, error) {
+	if err := f.validate(); err != nil {
+		return nil, err
+	}
+	return wire.Encode(f)
+}
+
+// Decode reads a document, or gives ErrDocument. It does not tell whose it
+// is: clients use Pin.Check.
+func Decode(document []byte) (*Fleet, error) {
+	if len(document) > DocumentBytesMax {
+		return nil, fmt.Errorf("%w: %d bytes", ErrDocument, len(document))
+	}
+	f := new(Fleet)
+	if err := wire.Decode(document, f); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDocument, err)
+	}
+	return f, f.validate()
+}
+
+func (f *Fleet) validate() error {
+	switch {
+	case f.Version != Version:
+		return fmt.Errorf("%w: version %d", ErrDocument, f.Version)
+	case f.ID == wire.FleetID{}:
+		return fmt.Errorf("%w: no fleet id", ErrDocument)
+	case f.Policy.Attempts < 1 || f.Policy.Attempts > attemptsMax:
+		return fmt.Errorf("%w: %d attempts, where 1 to %d are allowed", ErrDocument, f.Policy.Attempts, attemptsMax)
+	case f.Policy.TicketMillis < ticketMillisMin || f.Policy.TicketMillis > ticketMillisMax:
+		return fmt.Errorf("%w: tickets of %d ms", ErrDocument, f.Policy.TicketMillis)
+	case len(f.Channel) == 0 || len(f.Channel) > keyBytesMax || len(f.AKE) == 0 || len(f.AKE) > keyBytesMax:
+		return fmt.Errorf("%w: a key is missing", ErrDocument)
+	case len(f.HSM) > nameBytesMax || len(f.Isolation) > nameBytesMax || len(f.Rollback) > nameBytesMax:
+		return fmt.Errorf("%w: a name is too long", ErrDocument)
+	}
+	return f.validateIssuers()
+}
+
+func (f *Fleet) validateIssuers() error {
+	if len(f.Issuers) < 1 || len(f.Issuers) > issuersMax {
+		return fmt.Errorf("%w: %d issuers", ErrDocument, len(f.Issuers))
+	}
+	seen := map[string]bool{}
+	for _, i := range f.Issuers {
+		length := map[string]int{EdDSA: 32, ES256: 65}[i.Alg]
+		if i.ID == "" || len(i.ID) > nameBytesMax || seen[i.ID] || length == 0 || len(i.Key) != length {
+			return fmt.Errorf("%w: issuer %q", ErrDocument, i.ID)
+		}
+		seen[i.ID] = true
+	}
+	return nil
+}

@@ -1,0 +1,31 @@
+package wire
+
+// What an owner key signs: a statement with a name of its own, so that a
+// signature for one thing is never one for another, bound to fleet, account
+// and generation, so that it is good in one place and once.
+
+const (
+	replaceContext = "strongroom/v1/replace"
+	deleteContext  = "strongroom/v1/delete"
+)
+
+type statement struct {
+	Context    string          `cbor:"1,keyasint"`
+	Fleet      FleetID         `cbor:"2,keyasint"`
+	Account    string          `cbor:"3,keyasint"`
+	Generation Generation      `cbor:"4,keyasint"`
+	Finish     *RegisterFinish `cbor:"5,keyasint,omitempty"` // without its signature
+}
+
+// Statement is what the owner of the live generation signs to have it
+// replaced by g: everything of the RegisterFinish but the signature.
+func (f *RegisterFinish) Statement(fleet FleetID, account string, g Generation) []byte {
+	unsigned := *f
+	unsigned.Signature = nil
+	return must(Encode(statement{replaceContext, fleet, account, g, &unsigned}))
+}
+
+// DeleteStatement is what the owner of generation g signs to have it deleted.
+func DeleteStatement(fleet FleetID, account string, g Generation) []byte {
+	return must(Encode(statement{deleteContext, fleet, account, g, nil}))
+}

@@ -1,0 +1,82 @@
+package record
+
+import (
+	"errors"
+
+	"strongroom/protocol/wire"
+)
+
+const commandVersion = 1
+
+// ErrCommand: an entry of the log does not parse, though it opened. It was
+// written by another version of the program.
+var ErrCommand = errors.New("record: the log holds a command of an unknown kind or version")
+
+// Command is one entry of the log: what happens to one account. Exactly one
+// of the pointers is set.
+type Command struct {
+	Version  uint8     `cbor:"1,keyasint"`
+	Account  string    `cbor:"2,keyasint"`
+	Register *Register `cbor:"3,keyasint,omitempty"`
+	Debit    *Debit    `cbor:"4,keyasint,omitempty"`
+	Refill   *Refill   `cbor:"5,keyasint,omitempty"`
+	Delete   *Delete   `cbor:"6,keyasint,omitempty"`
+	Destroy  *Destroy  `cbor:"7,keyasint,omitempty"`
+}
+
+// Outcome is what applying a command came to.
+type Outcome struct {
+	Refused wire.Code
+	Ticket  Ticket // of a debit
+	Changed bool   // the record is another than before
+}
+
+// Encode gives the bytes of the log entry, still to be sealed.
+func (c Command) Encode() ([]byte, error) {
+	c.Version = commandVersion
+	return wire.Encode(c)
+}
+
+// DecodeCommand undoes Encode, or gives ErrCommand.
+func DecodeCommand(b []byte) (Command, error) {
+	var c Command
+	if err := wire.Decode(b, &c); err != nil || c.Version != commandVersion || c.count() != 1 {
+		return Command{}, ErrCommand
+	}
+	return c, nil
+}
+
+func (c *Command) count() int {
+	n := 0
+	for _, set := range []bool{c.Register != nil, c.Debit != nil, c.Refill != nil, c.Delete != nil, c.Destroy != nil} {
+		if set {
+			n++
+		}
+	}
+	return n
+}
+
+// Apply carries out a committed command. It is the only way a record changes.
+func (c *Command) Apply(r Record, p Policy) (Record, Outcome) {
+	var o Outcome
+	before, slot := r.Changes, r.Slot
+	switch {
+	case c.Debit != nil:
+		var v Verdict
+		r, v = c.Debit.Apply(r, p)
+		return r, Outcome{Refused: v.Refused, Ticket: v.Ticket, Changed: r.Slot != slot}
+	case c.Refill != nil:
+		forgiven := r.Forgiven
+		r, o.Refused = c.Refill.Apply(r, p)
+		o.Changed = r.Forgiven != forgiven
+		return r, o
+	case c.Register != nil:
+		r, o.Refused = c.Register.Apply(r)
+	case c.Delete != nil:
+		r, o.Refused = c.Delete.Apply(r)
+	case c.Destroy != nil:
+		r, _ = c.Destroy.Apply(r)
+	}
+	o.Changed = r.Changes != before
+	return r, o
+}

@@ -1,0 +1,90 @@
+// Package record holds the rules of one account as pure functions:
+// (record, command) -> (record', verdict). A command is what the island's log
+// carries; it is applied only after it was committed. Nothing here knows
+// secrets by value: keys are wrapped, sealed or public.
+package record
+
+import "strongroom/protocol/wire"
+
+// Policy is fixed at the making of the fleet; no call can raise it.
+type Policy struct {
+	Attempts     uint8  // guesses a generation
+	TicketMillis uint64 // how long a ticket is good
+}
+
+// Record is what the vault keeps for one account. The zero value is an
+// account that was never registered.
+type Record struct {
+	State      wire.State // zero means StateNone
+	Generation wire.Generation
+	Keys       *Keys // nil unless live or exhausted
+
+	// Slot counts the debits of the account in all its generations and never
+	// goes back. Forgiven is the slot up to which debits no longer count: the
+	// last one proven, or Slot at the registration. So the guesses spent are
+	// Slot - Forgiven, and no separate counter can disagree with them.
+	Slot     uint64
+	Forgiven uint64
+
+	KE1             [32]byte // SHA-256 of the KE1 that Slot was debited for; zero when none in this generation
+	OpenUntilMillis uint64   // until then the ticket of Slot may be finished
+	WrongBefore     uint32   // wrong attempts that the last success forgave
+
+	// Changes counts registrations, deletions and destructions. A
+	// registration names the count it started from.
+	Changes uint64
+}
+
+// Keys is what a generation needs to answer. It is dropped as a whole.
+type Keys struct {
+	Wrapped   []byte       `cbor:"1,keyasint"` // the OPRF key, wrapped by the HSM
+	Opaque    []byte       `cbor:"2,keyasint"` // OPAQUE RegistrationRecord
+	SealedKey []byte       `cbor:"3,keyasint"` // sealed by the client
+	Owner     [32]byte     `cbor:"4,keyasint"` // Ed25519 public key
+	Stretch   wire.Stretch `cbor:"5,keyasint"`
+	Seed      [32]byte     `cbor:"6,keyasint"` // from which KE2's random values derive
+}
+
+// live tells whether the record can still be recovered.
+func (r *Record) live() bool {
+	return r.State == wire.StateLive || r.State == wire.StateExhausted
+}
+
+// spent is the number of guesses that count.
+func (r *Record) spent() uint64 { return r.Slot - r.Forgiven }
+
+// absent is why a record that is not live refuses.
+func (r *Record) absent() wire.Code {
+	switch r.State {
+	case wire.StateDestroyed:
+		return wire.CodeDestroyed
+	case wire.StateDeleted:
+		return wire.CodeDeleted
+	default:
+		return wire.CodeNoRecord
+	}
+}
+
+// Status is what the account's holder may know.
+func (r *Record) Status(p Policy) *wire.StatusReport {
+	s := &wire.StatusReport{
+		State: r.State, Generation: r.Generation, Slot: r.Slot, Limit: p.Attempts,
+		Wrong: uint32(r.spent()), WrongBefore: r.WrongBefore,
+	}
+	switch {
+	case r.State == 0:
+		s.State = wire.StateNone
+	case r.State == wire.StateLive:
+		s.Left = p.Attempts - uint8(r.spent())
+	case r.State == wire.StateExhausted:
+		s.DestroyAtMillis = r.OpenUntilMillis
+	}
+	return s
+}
+
+// bury drops the keys and leaves a tombstone: the history stays.
+func (r Record) bury(s wire.State) Record {
+	r.State, r.Keys, r.KE1 = s, nil, [32]byte{}
+	r.Changes++
+	return r
+}

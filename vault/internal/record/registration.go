@@ -1,0 +1,73 @@
+package record
+
+import (
+	"bytes"
+
+	"strongroom/protocol/wire"
+)
+
+// Register makes a generation live.
+type Register struct {
+	Generation wire.Generation  `cbor:"1,keyasint"`
+	Keys       Keys             `cbor:"2,keyasint"`
+	Replaces   *wire.Generation `cbor:"3,keyasint,omitempty"`
+	Proven     bool             `cbor:"4,keyasint,omitempty"` // the owner key of Replaces signed it
+	Changes    uint64           `cbor:"5,keyasint"`           // Record.Changes when the registration began
+}
+
+// Apply registers. Over a live record it is compare and swap under the
+// owner's proof.
+//
+// The attacks that it stops:
+//  1. A token holder writes over a victim's record (and its spent guesses):
+//     refused without the owner's signature.
+//  2. Somebody on the path replays a RegisterFinish, to bring back what was
+//     deleted or replaced since: Changes has moved on.
+//  3. Two devices register at once and one silently loses: the second is
+//     refused.
+func (g Register) Apply(r Record) (Record, wire.Code) {
+	if r.live() && g.Generation == r.Generation && g.Keys.same(r.Keys) {
+		return r, "" // a retry: the same answer again
+	}
+	switch {
+	case g.Changes != r.Changes:
+		return r, wire.CodeReplaces
+	case !r.live() && g.Replaces != nil:
+		return r, wire.CodeReplaces
+	case r.live() && g.Replaces == nil:
+		return r, wire.CodeOwner
+	case r.live() && *g.Replaces != r.Generation:
+		return r, wire.CodeReplaces
+	case r.live() && !g.Proven:
+		return r, wire.CodeOwner
+	}
+	keys := g.Keys
+	r.State, r.Generation, r.Keys = wire.StateLive, g.Generation, &keys
+	r.Forgiven, r.KE1, r.WrongBefore = r.Slot, [32]byte{}, 0
+	r.Changes++
+	return r, ""
+}
+
+// same leaves Seed out: the box draws it anew at each RegisterFinish.
+func (k *Keys) same(o *Keys) bool {
+	return bytes.Equal(k.Wrapped, o.Wrapped) && bytes.Equal(k.Opaque, o.Opaque) &&
+		bytes.Equal(k.SealedKey, o.SealedKey) && k.Owner == o.Owner && k.Stretch == o.Stretch
+}
+
+// Delete ends a generation by its owner's signature, checked before.
+type Delete struct {
+	Generation wire.Generation `cbor:"1,keyasint"`
+}
+
+// Apply deletes the named generation and no other.
+func (d Delete) Apply(r Record) (Record, wire.Code) {
+	switch {
+	case r.State == wire.StateDeleted && d.Generation == r.Generation:
+		return r, "" // a retry
+	case !r.live():
+		return r, r.absent()
+	case d.Generation != r.Generation:
+		return r, wire.CodeGeneration
+	}
+	return r.bury(wire.StateDeleted), ""
+}

@@ -1,0 +1,225 @@
+package vault
+
+import (
+	"crypto/ed25519"
+	"crypto/hpke"
+	"encoding/hex"
+
+	"strongroom/protocol/bundle"
+	"strongroom/protocol/channel"
+	"strongroom/protocol/opaque"
+	"strongroom/protocol/token"
+	"strongroom/protocol/wire"
+	"strongroom/vault/hal"
+	"strongroom/vault/internal/record"
+)
+
+// request is one request on its way through the box.
+type request struct {
+	id      uint64
+	peer    *channel.Peer
+	account string
+	first   *wire.First  // of a first trip
+	second  *wire.Second // of a second trip
+	ticket  ticket       // of a second trip
+}
+
+// Job is work for any core: it may multiply, call the HSM and take its time.
+type Job interface{ Run(hal.HAL) Result }
+
+// Result goes back into Step.
+type Result interface{ enter(*Vault) }
+
+// request takes a sealed request in.
+func (v *Vault) request(r wire.Request) {
+	kind, err := channel.KindOf(r.Sealed)
+	switch {
+	case len(r.Sealed) > wire.RequestBytesMax:
+		v.refuseInClear(r.ID, wire.CodeTooLarge)
+	case err != nil:
+		v.refuseInClear(r.ID, wire.CodeSealing)
+	case kind == channel.First:
+		v.out.Jobs = append(v.out.Jobs, openJob{
+			id: r.ID, sealed: r.Sealed, key: v.channel, suite: v.suite, fleet: v.fleet, nowMillis: v.nowMillis,
+		})
+	default:
+		v.secondTrip(r)
+	}
+}
+
+// openJob opens the channel and checks the vault token.
+type openJob struct {
+	id        uint64
+	sealed    []byte
+	key       hpke.PrivateKey
+	suite     *opaque.Suite
+	fleet     *bundle.Fleet
+	nowMillis uint64
+}
+
+type opened struct {
+	request
+	refused wire.Code
+}
+
+// Run refuses in clear only what can not be answered under a seal.
+func (j openJob) Run(hal.HAL) Result {
+	o := opened{request: request{id: j.id}}
+	plaintext, peer, err := channel.OpenFirst(j.key, j.fleet.ID, j.sealed)
+	if err != nil {
+		o.refused = wire.CodeSealing
+		return o
+	}
+	o.peer = peer
+	first, err := wire.DecodeFirst(plaintext)
+	if err != nil || checkPoints(j.suite, first) != nil {
+		o.refused = wire.CodeMalformed
+		return o
+	}
+	// The token names the account, so that nobody on the path can name
+	// another one: it was inside the seal. A token for the relay has another
+	// audience: a thief of the relay holds none that passes here.
+	claims, err := token.Check(first.Token, j.fleet.Issuers, hex.EncodeToString(j.fleet.ID[:]), int64(j.nowMillis/1000))
+	if err != nil {
+		o.refused = wire.CodeToken
+		return o
+	}
+	o.first, o.account = first, claims.Account
+	return o
+}
+
+// checkPoints validates group elements before anything is charged for them or
+// the HSM is asked.
+func checkPoints(s *opaque.Suite, f *wire.First) error {
+	switch {
+	case f.RegisterStart != nil:
+		return s.CheckRequest(f.RegisterStart.Request)
+	case f.RecoverStart != nil:
+		return s.CheckKE1(f.RecoverStart.KE1)
+	}
+	return nil
+}
+
+func (o opened) enter(v *Vault) {
+	r := o.request
+	switch {
+	case r.peer == nil:
+		v.refuseInClear(r.id, o.refused)
+	case o.refused != "":
+		v.answer(&r, wire.Answer{Refused: o.refused})
+	case r.first.Status != nil:
+		v.answer(&r, wire.Answer{})
+	case r.first.RegisterStart != nil:
+		v.registerStart(&r)
+	case r.first.RecoverStart != nil:
+		v.recoverStart(&r)
+	case r.first.Delete != nil:
+		v.delete(&r)
+	}
+}
+
+// secondTrip needs no multiplication: the ticket is ours, the key is in it.
+func (v *Vault) secondTrip(in wire.Request) {
+	r := request{id: in.ID}
+	sealedTicket, body, err := channel.SplitSecond(in.Sealed)
+	if err != nil {
+		v.refuseInClear(in.ID, wire.CodeSealing)
+		return
+	}
+	if r.ticket, err = v.openTicket(sealedTicket); err != nil {
+		v.refuseInClear(in.ID, wire.CodeTicket)
+		return
+	}
+	plaintext, peer, err := channel.OpenSecond(r.ticket.Secret, body, sealedTicket)
+	if err != nil {
+		v.refuseInClear(in.ID, wire.CodeSealing)
+		return
+	}
+	r.peer, r.account = peer, r.ticket.Account
+	if r.second, err = wire.DecodeSecond(plaintext); err != nil {
+		v.answer(&r, wire.Answer{Refused: wire.CodeMalformed})
+		return
+	}
+	switch {
+	case r.second.RegisterFinish != nil && r.ticket.Register != nil:
+		v.registerFinish(&r)
+	case r.second.RecoverFinish != nil && r.ticket.Recover != nil:
+		v.recoverFinish(&r)
+	default:
+		v.answer(&r, wire.Answer{Refused: wire.CodeTicket})
+	}
+}
+
+// answer seals an answer with the account's status.
+func (v *Vault) answer(r *request, a wire.Answer) {
+	a.Version = wire.Version
+	if r.account != "" {
+		account := v.records[r.account]
+		a.Status = account.Status(v.policy)
+	}
+	if a.Refused != "" {
+		v.out.Counts.Refused++
+	}
+	plaintext, err := wire.Encode(a)
+	if err != nil {
+		v.out.Fatal = err
+		return
+	}
+	sealed, err := r.peer.SealAnswer(v.rand, plaintext)
+	if err != nil {
+		v.out.Fatal = err
+		return
+	}
+	v.out.Replies = append(v.out.Replies, wire.Reply{ID: r.id, Sealed: sealed})
+}
+
+func (v *Vault) refuse(r *request, c wire.Code) { v.answer(r, wire.Answer{Refused: c}) }
+
+func (v *Vault) refuseInClear(id uint64, c wire.Code) {
+	v.out.Counts.Refused++
+	v.out.Replies = append(v.out.Replies, wire.Reply{ID: id, Refused: c})
+}
+
+// ownerJob checks an owner's signature (Ed25519, RFC 8032): a multiplication,
+// so not in Step.
+type ownerJob struct {
+	owner     [wire.OwnerKeyBytes]byte
+	statement []byte
+	signature []byte
+	then      func(v *Vault, ok bool)
+}
+
+type ownerChecked struct {
+	ok   bool
+	then func(v *Vault, ok bool)
+}
+
+func (j ownerJob) Run(hal.HAL) Result {
+	ok := len(j.signature) == ed25519.SignatureSize && ed25519.Verify(j.owner[:], j.statement, j.signature)
+	return ownerChecked{ok, j.then}
+}
+
+func (c ownerChecked) enter(v *Vault) { c.then(v, c.ok) }
+
+// delete removes a record at once, under its owner's signature.
+func (v *Vault) delete(r *request) {
+	d := r.first.Delete
+	command := record.Delete{Generation: d.Generation}
+	now := v.records[r.account]
+	if after, refused := command.Apply(now); refused != "" || after.Changes == now.Changes {
+		v.refuse(r, refused) // or, for a retry, the same answer again
+		return
+	}
+	v.out.Jobs = append(v.out.Jobs, ownerJob{
+		owner: now.Keys.Owner, signature: d.Signature,
+		statement: wire.DeleteStatement(v.fleet.ID, r.account, d.Generation),
+		then: func(v *Vault, ok bool) {
+			if !ok {
+				v.refuse(r, wire.CodeOwner)
+				return
+			}
+			v.propose(record.Command{Account: r.account, Delete: &command},
+				func(o record.Outcome) { v.refuse(r, o.Refused) })
+		},
+	})
+}

@@ -1,0 +1,68 @@
+package vault
+
+import (
+	"errors"
+	"io"
+
+	"strongroom/protocol/wire"
+	"strongroom/vault/internal/seal"
+)
+
+const ticketVersion = 1
+
+var errTicket = errors.New("vault: ticket refused")
+
+// ticket is what the box remembers of a first trip by giving it, sealed, to
+// the client. Exactly one of Register and Recover is set.
+type ticket struct {
+	Version       uint8           `cbor:"1,keyasint"`
+	Account       string          `cbor:"2,keyasint"`
+	Generation    wire.Generation `cbor:"3,keyasint"`
+	Secret        [32]byte        `cbor:"4,keyasint"` // of the second trip's channel
+	ExpiresMillis uint64          `cbor:"5,keyasint"`
+
+	Register *registerTicket `cbor:"6,keyasint,omitempty"`
+	Recover  *recoverTicket  `cbor:"7,keyasint,omitempty"`
+}
+
+type registerTicket struct {
+	Wrapped    []byte   `cbor:"1,keyasint"` // the generation's OPRF key
+	Transcript [32]byte `cbor:"2,keyasint"` // what RegisterFinish must show
+	Changes    uint64   `cbor:"3,keyasint"` // Record.Changes at RegisterStart
+}
+
+type recoverTicket struct {
+	Slot       uint64 `cbor:"1,keyasint"`
+	ClientMAC  []byte `cbor:"2,keyasint"` // the proof that KE3 must be
+	SessionKey []byte `cbor:"3,keyasint"`
+}
+
+func (t *ticket) String() string { return "vault.ticket(hidden)" }
+
+// sealTicket binds the ticket to the fleet by its label.
+func (v *Vault) sealTicket(rand io.Reader, t ticket) ([]byte, error) {
+	t.Version = ticketVersion
+	plaintext, err := wire.Encode(t)
+	if err != nil {
+		return nil, err
+	}
+	return seal.Seal(rand, &v.island.Ticket, v.ticketLabel, nil, plaintext)
+}
+
+// openTicket gives errTicket for anything but a ticket of this island that is
+// still good. A ticket that a thief replays carries the second trip's secret
+// only in its sealed inside: without the first trip he can say nothing under it.
+func (v *Vault) openTicket(sealed []byte) (ticket, error) {
+	plaintext, err := seal.Open(&v.island.Ticket, v.ticketLabel, nil, sealed)
+	if err != nil {
+		return ticket{}, errTicket
+	}
+	var t ticket
+	if err := wire.Decode(plaintext, &t); err != nil || t.Version != ticketVersion {
+		return ticket{}, errTicket
+	}
+	if (t.Register == nil) == (t.Recover == nil) || v.nowMillis > t.ExpiresMillis {
+		return t, errTicket
+	}
+	return t, nil
+}
