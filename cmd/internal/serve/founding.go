@@ -1,0 +1,196 @@
+package serve
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"strongroom/hsm/soft"
+	"strongroom/protocol/bundle"
+	"strongroom/protocol/opaque"
+	"strongroom/vault"
+	"strongroom/vault/hal"
+)
+
+// The policy of a fleet for which nothing else is said.
+const (
+	AttemptsMax           = 10
+	TicketLifetimeDefault = 2 * time.Minute
+	ticketLifetimeMin     = 10 * time.Second
+	ticketLifetimeMax     = 10 * time.Minute
+)
+
+// found makes the fleet: its HSM, document, island keys and issuer.
+func (f *folder) found(c *Config) error {
+	policy, err := c.policy()
+	if err != nil {
+		return err
+	}
+	suite, err := c.suite()
+	if err != nil {
+		return err
+	}
+	at := filepath.Join(f.path, foundingName)
+	// What an interrupted founding left was never announced to anybody.
+	if err := os.RemoveAll(at); err != nil {
+		return err
+	}
+	for _, name := range []string{"", hsmName, logName} {
+		if err := os.Mkdir(filepath.Join(at, name), 0o700); err != nil {
+			return err
+		}
+	}
+	issuers, err := readIssuers(c.IssuerKeys)
+	if err == nil && len(issuers) == 0 {
+		var own bundle.Issuer
+		own, err = makeIssuer(filepath.Join(at, issuerName))
+		issuers = []bundle.Issuer{own}
+	}
+	if err != nil {
+		return err
+	}
+	err = c.foundAt(at, vault.Founding{
+		Suite: suite, Policy: policy, Issuers: issuers, Isolation: "none", Rollback: "file",
+	})
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(at, filepath.Join(f.path, vaultName)); err != nil {
+		return err
+	}
+	return syncFolder(f.path)
+}
+
+func (c *Config) foundAt(at string, founding vault.Founding) error {
+	passphrase, err := c.foundingPassphrase(filepath.Join(at, passphraseName))
+	if err != nil {
+		return err
+	}
+	h, err := soft.Create(filepath.Join(at, hsmName), passphrase, c.stretch())
+	if err != nil {
+		return err
+	}
+	document, island, err := vault.Make(h, founding)
+	if err = errors.Join(err, h.Close()); err != nil {
+		return err
+	}
+	if err := writeDurable(filepath.Join(at, fleetName), document); err != nil {
+		return err
+	}
+	if err := writeDurable(filepath.Join(at, islandName), island); err != nil {
+		return err
+	}
+	return syncFolder(at)
+}
+
+func (c *Config) stretch() soft.Stretch {
+	if c.Stretch == (soft.Stretch{}) {
+		return soft.Default
+	}
+	return c.Stretch
+}
+
+func (c *Config) policy() (bundle.Policy, error) {
+	attempts, lifetime := c.Attempts, c.TicketLifetime
+	if attempts == 0 {
+		attempts = AttemptsMax
+	}
+	if lifetime == 0 {
+		lifetime = TicketLifetimeDefault
+	}
+	if attempts < 1 || attempts > AttemptsMax {
+		return bundle.Policy{}, fmt.Errorf("%w: --attempts must be from 1 to %d", ErrPolicy, AttemptsMax)
+	}
+	if lifetime < ticketLifetimeMin || lifetime > ticketLifetimeMax {
+		return bundle.Policy{}, fmt.Errorf("%w: --ticket-lifetime must be from %v to %v", ErrPolicy, ticketLifetimeMin, ticketLifetimeMax)
+	}
+	return bundle.Policy{Attempts: uint8(attempts), TicketMillis: uint64(lifetime.Milliseconds())}, nil
+}
+
+func (c *Config) suite() (*opaque.Suite, error) {
+	switch c.Suite {
+	case "", SuiteP256:
+		return opaque.P256SHA256, nil
+	case SuiteRistretto255:
+		return opaque.Ristretto255SHA512, nil
+	}
+	return nil, fmt.Errorf("%w: --suite must be %s or %s", ErrPolicy, SuiteP256, SuiteRistretto255)
+}
+
+// sameFleet refuses flags that would be another fleet: limits, suite and
+// issuers stand in the document that clients pin, and nothing raises them.
+func (c *Config) sameFleet(f *bundle.Fleet) error {
+	differs := func(flag string, is, asked any) error {
+		return fmt.Errorf("%w: %s says %v, this fleet was made with %v. Leave the flag out, or make a new fleet in another data folder", ErrPolicy, flag, asked, is)
+	}
+	if c.Attempts != 0 && c.Attempts != int(f.Policy.Attempts) {
+		return differs("--attempts", f.Policy.Attempts, c.Attempts)
+	}
+	lifetime := time.Duration(f.Policy.TicketMillis) * time.Millisecond
+	if c.TicketLifetime != 0 && c.TicketLifetime != lifetime {
+		return differs("--ticket-lifetime", lifetime, c.TicketLifetime)
+	}
+	if c.Suite != "" {
+		suite, err := c.suite()
+		if err != nil {
+			return err
+		}
+		if suite.ID() != f.Suite {
+			return differs("--suite", SuiteName(f.Suite), c.Suite)
+		}
+	}
+	if len(c.IssuerKeys) == 0 {
+		return nil
+	}
+	issuers, err := readIssuers(c.IssuerKeys)
+	if err != nil {
+		return err
+	}
+	same := len(issuers) == len(f.Issuers)
+	for i := 0; same && i < len(issuers); i++ {
+		same = issuers[i].Alg == f.Issuers[i].Alg && bytes.Equal(issuers[i].Key, f.Issuers[i].Key)
+	}
+	if !same {
+		return fmt.Errorf("%w: --issuer-key gives other keys than this fleet was made with. Leave the flag out, or make a new fleet in another data folder", ErrPolicy)
+	}
+	return nil
+}
+
+// The suites by name.
+const (
+	SuiteP256         = "p256"
+	SuiteRistretto255 = "ristretto255"
+)
+
+// SuiteName is the name of a suite for a person.
+func SuiteName(id uint8) string {
+	switch id {
+	case opaque.P256SHA256.ID():
+		return SuiteP256
+	case opaque.Ristretto255SHA512.ID():
+		return SuiteRistretto255
+	}
+	return fmt.Sprintf("unknown (%d)", id)
+}
+
+// openHSM opens the HSM of the vault that is there.
+func (f *folder) openHSM(c *Config) (h hal.HAL, beside bool, err error) {
+	passphrase, beside, err := c.openingPassphrase(f.vault(passphraseName))
+	if err != nil {
+		return nil, false, err
+	}
+	h, err = soft.Open(f.vault(hsmName), passphrase)
+	if errors.Is(err, hal.ErrSecret) {
+		return nil, false, fmt.Errorf("%w is wrong. Nothing was changed; give the one that this vault was made with (STRONGROOM_PASSPHRASE or --passphrase-file): %w", ErrPassphrase, err)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	if c.WrapHAL != nil {
+		h = c.WrapHAL(h)
+	}
+	return h, beside, nil
+}

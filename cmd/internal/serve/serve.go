@@ -1,0 +1,300 @@
+// Package serve composes a whole vault in one process: HSM, box, node and
+// relay, the embedded default. strongroomd and the demo use it.
+package serve
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"strongroom/box"
+	"strongroom/host/node"
+	"strongroom/host/relay"
+	"strongroom/protocol/bundle"
+	"strongroom/protocol/wire"
+	"strongroom/vault/hal"
+)
+
+// Server is a vault that serves.
+type Server struct {
+	URL         string     // where clients go
+	AdminURL    string     // /metrics and /healthz, "" for none
+	Pin         bundle.Pin // what clients check the fleet document against
+	Fleet       *bundle.Fleet
+	Data        string
+	Founded     bool // the fleet was made by this start
+	Beside      bool // the HSM's passphrase lies in the data folder
+	OwnIssuer   bool // the built-in issuer's key is in the data folder
+	log         *slog.Logger
+	metrics     *metrics
+	certificate *certificate
+
+	// In the order in which they are made; Stop goes backwards.
+	folder *folder
+	hal    hal.HAL
+	disk   *node.Log
+	box    *box.Box
+	node   *node.Node
+	https  []*http.Server
+
+	stop sync.Once
+	done chan struct{} // closed when the vault serves no more
+	err  error         // why, set before done is closed
+}
+
+// Start opens or makes the vault of a data folder and serves it until Stop,
+// the end of ctx, or a failure.
+func Start(ctx context.Context, c Config) (s *Server, err error) {
+	c = c.withDefaults()
+	s = &Server{Data: c.Data, log: c.Log, metrics: newMetrics(), done: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			s.release(context.Background())
+			s = nil
+		}
+	}()
+	public, err := s.listen(c)
+	if err != nil {
+		return s, err
+	}
+	defer func() {
+		if err != nil {
+			public.Close()
+		}
+	}()
+	if err := s.open(&c); err != nil {
+		return s, err
+	}
+	if err := s.serve(c, public); err != nil {
+		return s, err
+	}
+	go s.watch(ctx)
+	return s, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Listen == "" {
+		c.Listen = ListenDefault
+	}
+	if c.Admin == "" {
+		c.Admin = AdminDefault
+	}
+	if c.Connections == 0 {
+		c.Connections = relay.ConnectionsMax
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// listen opens the public address. Without TLS it must be a loopback one: a
+// relay token on a plain wire could be taken and used by anyone on the path.
+func (s *Server) listen(c Config) (net.Listener, error) {
+	if (c.CertFile == "") != (c.KeyFile == "") {
+		return nil, fmt.Errorf("%w: --tls-cert and --tls-key belong together", ErrCertificate)
+	}
+	l, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("can not listen at %s: %w. Give another --listen, or stop what listens there", c.Listen, err)
+	}
+	address := l.Addr().(*net.TCPAddr)
+	if c.CertFile == "" {
+		if !address.IP.IsLoopback() {
+			l.Close()
+			return nil, fmt.Errorf("%w, and %s is not one. Give --tls-cert and --tls-key, or --listen 127.0.0.1:%d behind a TLS proxy", ErrPlain, c.Listen, address.Port)
+		}
+		s.URL = "http://" + address.String()
+		return relay.Limit(l, c.Connections, relay.ConnectionsPerPeer, c.TrustedProxies), nil
+	}
+	if s.certificate, err = openCertificate(c.CertFile, c.KeyFile, c.Log); err != nil {
+		l.Close()
+		return nil, err
+	}
+	s.URL = "https://" + s.certificate.host(address)
+	return tls.NewListener(relay.Limit(l, c.Connections, relay.ConnectionsPerPeer, c.TrustedProxies), s.certificate.config()), nil
+}
+
+// open makes the vault where there is none, and opens it.
+func (s *Server) open(c *Config) (err error) {
+	if s.folder, err = openFolder(c.Data); err != nil {
+		return err
+	}
+	exists, err := s.folder.hasVault()
+	if err != nil {
+		return err
+	}
+	if !exists {
+		if err := s.folder.found(c); err != nil {
+			return fmt.Errorf("making the vault: %w", err)
+		}
+		s.Founded = true
+	}
+	document, fleet, err := ReadFleet(c.Data)
+	if err != nil {
+		return err
+	}
+	s.Fleet, s.Pin = fleet, bundle.PinOf(document)
+	if err := c.sameFleet(fleet); err != nil {
+		return err
+	}
+	_, err = os.Lstat(s.folder.vault(issuerName))
+	s.OwnIssuer = err == nil
+	island, err := os.ReadFile(s.folder.vault(islandName))
+	if err != nil {
+		return err
+	}
+	if s.hal, s.Beside, err = s.folder.openHSM(c); err != nil {
+		return err
+	}
+	if s.disk, err = node.OpenLog(s.folder.vault(logName)); err != nil {
+		return err
+	}
+	s.disk.OnSync(s.metrics.observeSync)
+	s.box, err = box.Open(box.Config{
+		HAL: s.hal, Rand: rand.Reader, Document: document, Island: island,
+		Entries: s.disk.Entries(), Workers: c.Workers,
+	})
+	return err
+}
+
+// serve starts node and relay.
+func (s *Server) serve(c Config, public net.Listener) error {
+	s.node = node.New(node.Config{Box: s.box, Log: s.disk, InFlightMax: c.InFlight})
+	s.metrics.watch(s.node, s.disk)
+	document, _, err := ReadFleet(c.Data)
+	if err != nil {
+		return err
+	}
+	front := relay.New(relay.Config{
+		Document: document, Issuers: s.Fleet.Issuers, Vault: s.ask, Healthy: s.node.Err,
+		AddressRate: c.AddressRate, AccountRate: c.AccountRate, InFlightMax: c.InFlight,
+		TrustedProxies: c.TrustedProxies, Observe: s.metrics.observe, Log: c.Log,
+	})
+	if c.Admin != AdminOff {
+		l, err := net.Listen("tcp", c.Admin)
+		if err != nil {
+			return fmt.Errorf("can not listen at %s for /metrics: %w. Give another --admin, or --admin off", c.Admin, err)
+		}
+		if !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
+			c.Log.Warn("the admin address can be reached from other machines; it shows counts, never accounts", "admin", c.Admin)
+		}
+		s.AdminURL = "http://" + l.Addr().String()
+		s.start(s.metrics.admin(s.node.Err), l)
+	}
+	s.start(front, public)
+	return nil
+}
+
+func (s *Server) start(h http.Handler, l net.Listener) {
+	server := relay.HTTPServer(h, s.log)
+	s.https = append(s.https, server)
+	go func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.finish(fmt.Errorf("the listener at %s failed: %w", l.Addr(), err))
+		}
+	}()
+}
+
+// ask is the relay's way to the node.
+func (s *Server) ask(ctx context.Context, sealed []byte) (wire.Reply, error) {
+	reply, err := s.node.Do(ctx, sealed)
+	switch {
+	case errors.Is(err, node.ErrUnanswered):
+		return reply, err // the box may have carried it out
+	case errors.Is(err, node.ErrBusy):
+		return reply, fmt.Errorf("%w: %w", relay.ErrBusy, err)
+	case err != nil:
+		return reply, fmt.Errorf("%w: %w", relay.ErrDown, err)
+	}
+	return reply, nil
+}
+
+// watch ends the server with its node or its context.
+func (s *Server) watch(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		s.finish(nil)
+	case <-s.node.Done():
+		s.finish(s.node.Failed())
+	case <-s.done:
+	}
+}
+
+// stopWithin is how long requests in flight may take to end.
+const stopWithin = 10 * time.Second
+
+func (s *Server) finish(why error) {
+	s.stop.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+		defer cancel()
+		s.release(ctx)
+		s.err = why
+		close(s.done)
+	})
+	<-s.done
+}
+
+// release lets requests end and closes everything, backwards.
+func (s *Server) release(ctx context.Context) {
+	for _, server := range s.https {
+		if server.Shutdown(ctx) != nil {
+			server.Close()
+		}
+	}
+	if s.node != nil {
+		s.node.Close()
+	}
+	if s.box != nil {
+		s.box.Close()
+	}
+	if s.disk != nil {
+		s.disk.Close()
+	}
+	if s.hal != nil {
+		s.hal.Close()
+	}
+	if s.folder != nil {
+		s.folder.close()
+	}
+}
+
+// Stop ends the server in good order and says why it ended: nil, unless it
+// failed before.
+func (s *Server) Stop() error {
+	s.finish(nil)
+	return s.err
+}
+
+// Done is closed when the server has ended; Err then says why.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// Err is why the server ended: nil while it runs or after Stop.
+func (s *Server) Err() error {
+	select {
+	case <-s.done:
+		return s.err
+	default:
+		return nil
+	}
+}
+
+// IssueTokens signs a pair of tokens with the built-in issuer's key.
+func (s *Server) IssueTokens(account string, ttl time.Duration) (Tokens, error) {
+	return IssueTokens(s.Data, account, ttl, time.Now())
+}
+
+// ReloadCertificate takes new TLS files up at the next handshake.
+func (s *Server) ReloadCertificate() {
+	if s.certificate != nil {
+		s.certificate.again()
+	}
+}
