@@ -96,3 +96,49 @@ func TestClientInputs(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// Nothing that must be drawn anew is drawn twice.
+func TestFreshness(t *testing.T) {
+	eachSuite(t, func(t *testing.T, s *Suite) {
+		w := newWorld(t, s, Identity{})
+		seen := map[string]bool{}
+		fresh := func(what string, b []byte) {
+			t.Helper()
+			if seen[string(b)] {
+				t.Errorf("%s is not new", what)
+			}
+			seen[string(b)] = true
+		}
+		n := s.elementBytes
+		for range 4 {
+			ke1, _, err := w.client.StartLogin(password)
+			must0(t, err)
+			fresh("blinded element", ke1[:n])
+			fresh("client nonce", ke1[n:n+nonceBytes])
+			fresh("client key share", ke1[n+nonceBytes:])
+			request, r, err := w.client.StartRegistration(password)
+			must0(t, err)
+			fresh("request", request)
+			response, err := w.server.RegistrationResponse(request, w.oprf)
+			must0(t, err)
+			record, exportKey, err := r.Finish(response, Identity{})
+			must0(t, err)
+			fresh("envelope nonce", record[n+s.hashBytes:][:nonceBytes])
+			fresh("client public key", record[:n])
+			fresh("export key", exportKey)
+			private, public, err := s.GenerateKey(w.client.rand())
+			must0(t, err)
+			fresh("private key", private)
+			fresh("public key", public)
+		}
+	})
+}
+
+// A server's answer names the parameters; none of them makes a client panic.
+func TestArgon2idTakesAnything(t *testing.T) {
+	for _, a := range []Argon2id{{}, {Time: 1}, {Threads: 1}, {MemoryKiB: 1, Threads: 255}} {
+		if got := a.Stretch([]byte("output"), 32); len(got) != 32 {
+			t.Errorf("%+v: %d bytes", a, len(got))
+		}
+	}
+}

@@ -100,25 +100,57 @@ func ourClientTheirServer(t *testing.T, s setting) {
 	must0(t, err)
 	kept := &theirs.ClientRecord{RegistrationRecord: theirRecord, CredentialIdentifier: account, ClientIdentity: clientID}
 
-	for _, attempt := range []string{string(s.password), "wrong"} {
-		ke1, l, err := client.StartLogin([]byte(attempt))
+	serve := func(b []byte) ([]byte, *theirs.ServerOutput) {
+		ke1, err := server.Deserialize.KE1(b)
 		must0(t, err)
-		theirKE1, err := server.Deserialize.KE1(ke1)
+		ke2, output, err := server.GenerateKE2(ke1, kept)
 		must0(t, err)
-		ke2, output, err := server.GenerateKE2(theirKE1, kept)
+		return ke2.Serialize(), output
+	}
+	take := func(b []byte, output *theirs.ServerOutput) {
+		ke3, err := server.Deserialize.KE3(b)
 		must0(t, err)
-		ke3, sessionKey, again, err := l.Finish(ke2.Serialize(), s.stretch)
-		if attempt == "wrong" {
-			if !errors.Is(err, ErrCredentials) {
-				t.Errorf("wrong password: %v", err)
-			}
-			continue
+		must0(t, server.LoginFinish(ke3, output.ClientMAC))
+	}
+	ke1, l, err := client.StartLogin(s.password)
+	must0(t, err)
+	ke2, output := serve(ke1)
+	ke3, sessionKey, again, err := l.Finish(ke2, s.stretch)
+	must0(t, err)
+	take(ke3, output)
+	agree(t, sessionKey, output.SessionSecret, exportKey, again)
+
+	ke1, l, err = client.StartLogin([]byte("wrong"))
+	must0(t, err)
+	ke2, _ = serve(ke1)
+	if _, _, _, err := l.Finish(ke2, s.stretch); !errors.Is(err, ErrCredentials) {
+		t.Errorf("wrong password: %v", err)
+	}
+
+	// Their client opens what ours registered: the stretching is the same.
+	ke1, finish := s.theirLogin(t, s.password)
+	ke2, output = serve(ke1)
+	ke3, sessionKey, again, err = finish(ke2)
+	must0(t, err)
+	take(ke3, output)
+	agree(t, sessionKey, output.SessionSecret, exportKey, again)
+}
+
+// theirLogin is a login of their client.
+func (s setting) theirLogin(t *testing.T, password []byte) (ke1 []byte, finish func(ke2 []byte) (ke3, sessionKey, exportKey []byte, err error)) {
+	clientID, serverID := s.ids()
+	client, err := s.config().Client()
+	must0(t, err)
+	m, err := client.GenerateKE1(password)
+	must0(t, err)
+	return m.Serialize(), func(b []byte) (_, sessionKey, exportKey []byte, err error) {
+		ke2, err := client.Deserialize.KE2(b)
+		must0(t, err)
+		ke3, sessionKey, exportKey, err := client.GenerateKE3(ke2, clientID, serverID, s.options())
+		if err != nil {
+			return nil, nil, nil, err
 		}
-		must0(t, err)
-		theirKE3, err := server.Deserialize.KE3(ke3)
-		must0(t, err)
-		must0(t, server.LoginFinish(theirKE3, output.ClientMAC))
-		agree(t, sessionKey, output.SessionSecret, exportKey, again)
+		return ke3.Serialize(), sessionKey, exportKey, nil
 	}
 }
 
@@ -153,27 +185,34 @@ func theirClientOurServer(t *testing.T, s setting) {
 	record, exportKey, err := client.RegistrationFinalize(response, clientID, serverID, s.options())
 	must0(t, err)
 
-	for _, attempt := range []string{string(s.password), "wrong"} {
-		client, err := conf.Client()
-		must0(t, err)
-		ke1, err := client.GenerateKE1([]byte(attempt))
-		must0(t, err)
-		b, expected, err := server.KE2(Attempt{KE1: ke1.Serialize(), Record: record.Serialize(), ClientIdentity: clientID,
+	serve := func(ke1 []byte) ([]byte, Expected) {
+		ke2, expected, err := server.KE2(Attempt{KE1: ke1, Record: record.Serialize(), ClientIdentity: clientID,
 			Seed: make([]byte, seedBytes), OPRF: w.oprf})
 		must0(t, err)
-		ke2, err := client.Deserialize.KE2(b)
-		must0(t, err)
-		ke3, sessionKey, again, err := client.GenerateKE3(ke2, clientID, serverID, s.options())
-		if attempt == "wrong" {
-			if err == nil {
-				t.Error("their client took a wrong password")
-			}
-			continue
-		}
-		must0(t, err)
-		must0(t, expected.Check(ke3.Serialize()))
-		agree(t, sessionKey, expected.SessionKey, exportKey, again)
+		return ke2, expected
 	}
+	ke1, finish := s.theirLogin(t, s.password)
+	ke2, expected := serve(ke1)
+	ke3, sessionKey, again, err := finish(ke2)
+	must0(t, err)
+	must0(t, expected.Check(ke3))
+	agree(t, sessionKey, expected.SessionKey, exportKey, again)
+
+	ke1, finish = s.theirLogin(t, []byte("wrong"))
+	ke2, _ = serve(ke1)
+	if _, _, _, err := finish(ke2); err == nil {
+		t.Error("their client took a wrong password")
+	}
+
+	// Our client opens what theirs registered.
+	ours := &Client{Suite: s.suite, Context: s.context, ClientIdentity: clientID, ServerIdentity: serverID}
+	ke1, l, err := ours.StartLogin(s.password)
+	must0(t, err)
+	ke2, expected = serve(ke1)
+	ke3, sessionKey, again, err = l.Finish(ke2, s.stretch)
+	must0(t, err)
+	must0(t, expected.Check(ke3))
+	agree(t, sessionKey, expected.SessionKey, exportKey, again)
 }
 
 func agree(t *testing.T, sessionKey, theirSessionKey, exportKey, again []byte) {

@@ -56,6 +56,17 @@ func drawn(t *testing.T, s *Suite, b []byte) [][]byte {
 	return [][]byte{p[1], p[3], p[4]}
 }
 
+// The key share's seed must not be a nonce that travels in clear.
+func TestDrawsAreApart(t *testing.T) {
+	eachSuite(t, func(t *testing.T, s *Suite) {
+		d, err := s.draws(Attempt{Seed: make([]byte, seedBytes)})
+		must0(t, err)
+		if bytes.Equal(d.nonce, d.keyShareSeed) || bytes.Equal(d.maskingNonce, d.keyShareSeed) || bytes.Equal(d.nonce, d.maskingNonce) {
+			t.Errorf("%+v", d)
+		}
+	})
+}
+
 func TestOneMultiplicationOfEachKey(t *testing.T) {
 	eachSuite(t, func(t *testing.T, s *Suite) {
 		w := newWorld(t, s, Identity{})
