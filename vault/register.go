@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"crypto/sha256"
 	"crypto/subtle"
 	"io"
 
@@ -75,32 +74,21 @@ func (s registerStarted) enter(v *Vault) {
 		v.refuse(r, s.refused)
 		return
 	}
-	sealed, err := v.sealTicket(v.rand, ticket{
+	a := &wire.RegisterStartAnswer{Response: s.response, Generation: s.generation, Challenge: s.challenge}
+	var err error
+	a.Ticket, err = v.sealTicket(v.rand, ticket{
 		Account: r.account, Generation: s.generation, Secret: r.peer.SecondSecret(),
 		ExpiresMillis: s.nowMillis + registerTicketMillis,
 		Register: &registerTicket{
 			Wrapped: s.wrapped, Changes: s.changes,
-			Transcript: transcript(r.first.RegisterStart.Request, s.response, s.challenge),
+			Transcript: a.Transcript(r.first.RegisterStart.Request),
 		},
 	})
 	if err != nil {
 		v.out.Fatal = err
 		return
 	}
-	v.answer(r, wire.Answer{RegisterStart: &wire.RegisterStartAnswer{
-		Response: s.response, Generation: s.generation, Challenge: s.challenge, Ticket: sealed,
-	}})
-}
-
-// transcript is SHA-256(RegistrationRequest, RegistrationResponse, challenge),
-// all of fixed length: the finish belongs to this start.
-func transcript(request, response []byte, challenge [wire.ChallengeBytes]byte) (sum [32]byte) {
-	h := sha256.New()
-	h.Write(request)
-	h.Write(response)
-	h.Write(challenge[:])
-	h.Sum(sum[:0])
-	return sum
+	v.answer(r, wire.Answer{RegisterStart: a})
 }
 
 // registerFinish makes the ticket's generation live.

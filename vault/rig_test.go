@@ -7,9 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"iter"
-	"slices"
 	"testing"
-	"time"
 
 	"strongroom/hsm/hsmtest"
 	"strongroom/hsm/soft"
@@ -42,8 +40,9 @@ type rig struct {
 	dieAt int
 	died  bool
 
-	known  *wire.StatusReport  // of the benchmark's account
-	served func(time.Duration) // told of the time that each turn took, nil for nobody
+	known *wire.StatusReport // of the benchmark's account
+	// serving and served are called around the box's work on each request.
+	serving, served func()
 }
 
 var stretch = wire.Stretch{Time: 1, MemoryKiB: 8, Threads: 1}
@@ -54,7 +53,7 @@ func newRig(t testing.TB, suite *opaque.Suite) *rig {
 	must(t, err)
 	h, err := soft.Create(t.TempDir(), []byte("passphrase"), soft.Cheap)
 	must(t, err)
-	r := &rig{TB: t, hal: hsmtest.NewCounter(h), issuer: private, now: 1_700_000_000_000}
+	r := &rig{TB: t, hal: hsmtest.NewCounter(h), issuer: private, now: 1_700_000_000_000, serving: func() {}, served: func() {}}
 	r.document, r.island, err = vault.Make(r.hal, vault.Founding{
 		Suite: suite, Policy: bundle.Policy{Attempts: 10, TicketMillis: 120_000},
 		Issuers:   []bundle.Issuer{{ID: "test", Alg: "EdDSA", Key: public}},
@@ -146,11 +145,9 @@ func (r *rig) turn(requests ...wire.Request) map[uint64]wire.Reply {
 func (r *rig) post(sealed []byte) *wire.Reply {
 	r.Helper()
 	r.nextID++
-	start := time.Now()
+	r.serving()
 	reply, ok := r.turn(wire.Request{ID: r.nextID, Sealed: bytes.Clone(sealed)})[r.nextID]
-	if r.served != nil {
-		r.served(time.Since(start))
-	}
+	r.served()
 	if !ok {
 		if !r.died {
 			r.Fatal("no reply")
@@ -226,7 +223,7 @@ func (r *rig) client(account string) *opaque.Client {
 	suite, err := opaque.SuiteByID(r.fleet.Suite)
 	must(r.TB, err)
 	return &opaque.Client{
-		Suite: suite, Context: []byte(vault.Context), ClientIdentity: []byte(account), ServerIdentity: r.fleet.ID[:],
+		Suite: suite, Context: []byte(wire.OpaqueContext), ClientIdentity: []byte(account), ServerIdentity: r.fleet.ID[:],
 	}
 }
 
@@ -266,7 +263,7 @@ func (r *rig) prepare(account, password, k string, replaces *wire.Generation) *r
 	opaqueRecord, export, err := state.Finish(s.Response, argon())
 	must(r.TB, err)
 	f := &wire.RegisterFinish{
-		Transcript: sha256.Sum256(slices.Concat(request, s.Response, s.Challenge[:])),
+		Transcript: s.Transcript(request),
 		Record:     opaqueRecord, SealedKey: []byte("sealed:" + k), Stretch: stretch, Replaces: replaces,
 	}
 	copy(f.Owner[:], owner(k).Public().(ed25519.PublicKey))

@@ -86,14 +86,11 @@ func Open(h hal.HAL, rand io.Reader, document, sealedIsland []byte, entries iter
 		return nil, err
 	}
 	v.server = &opaque.Server{
-		Suite: v.suite, Context: []byte(Context), Identity: fleet.ID[:], PublicKey: fleet.AKE,
+		Suite: v.suite, Context: []byte(wire.OpaqueContext), Identity: fleet.ID[:], PublicKey: fleet.AKE,
 		AKE: multiplier(func(p []byte) ([]byte, error) { return h.Multiply(keyAKE, p) }),
 	}
 	return v, v.replay(h, entries)
 }
-
-// Context is OPAQUE's context string (RFC 9807 §6.4.2) for both sides.
-const Context = "strongroom/v1"
 
 // replay applies the log and compares it with the anchor.
 func (v *Vault) replay(h hal.HAL, entries iter.Seq2[wire.Entry, error]) error {
