@@ -67,6 +67,27 @@ func testListMany(t *testing.T, s store.Store) {
 	if err != nil || len(got) != manyObjects/10 {
 		t.Errorf("List of one folder: %d objects, %v; want %d", len(got), err, manyObjects/10)
 	}
+	testListCancelled(t, s, manyObjects)
+}
+
+// A listing that is cut must not look like a whole one: pruning by it would
+// delete what it did not show.
+func testListCancelled(t *testing.T, s store.Store, objects int) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	seen, failed := 0, error(nil)
+	for _, err := range s.List(ctx, "many/") {
+		if err != nil {
+			failed = err
+			break
+		}
+		if seen++; seen == 3 {
+			cancel()
+		}
+	}
+	if seen < objects && failed == nil {
+		t.Errorf("a cancelled List gave %d of %d objects and no error", seen, objects)
+	}
 }
 
 // fill puts n small objects by a few workers.
