@@ -97,6 +97,30 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
+// An envelope can vouch for a server's key that is none, if whoever made it
+// wanted so; the client does not multiply with it.
+func TestEnvelopeOfABadKey(t *testing.T) {
+	eachSuite(t, func(t *testing.T, s *Suite) {
+		w := newWorld(t, s, Identity{})
+		bad := make([]byte, s.elementBytes)
+		_, r, err := w.client.StartRegistration(password)
+		must0(t, err)
+		evaluated, err := w.oprf.Multiply(r.request)
+		must0(t, err)
+		e, err := s.group.decode(evaluated)
+		must0(t, err)
+		key := s.passwordKey(s.finalize(password, r.blind, e), Identity{})
+		nonce := make([]byte, nonceBytes)
+		o, err := s.open(key, nonce, bad, w.client.identities())
+		must0(t, err)
+		w.record, w.server.PublicKey = concat(o.public, s.maskingKey(key), nonce, o.tag), bad
+		l, _, ke2, _ := w.login(t, password)
+		if _, _, _, err := l.Finish(ke2, Identity{}); !errors.Is(err, ErrCredentials) {
+			t.Errorf("a bad key: %v", err)
+		}
+	})
+}
+
 // Nothing that must be drawn anew is drawn twice.
 func TestFreshness(t *testing.T) {
 	eachSuite(t, func(t *testing.T, s *Suite) {

@@ -7,38 +7,27 @@ import (
 	"testing"
 )
 
-// badElements of each suite: what must never be taken for an element.
-var badElements = map[*Suite]map[string]string{
-	P256SHA256: {
-		"empty":                  "",
-		"identity of SEC1":       "00",
-		"identity, padded":       strings.Repeat("00", 33),
-		"short":                  "036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c2",
-		"off the curve":          "02" + strings.Repeat("00", 31) + "01", // no y for x = 1
-		"x = p":                  "02ffffffff00000001000000000000000000000000ffffffffffffffffffffffff",
-		"x = p + 5, 5 is on it":  "02ffffffff00000001000000000000000000000001000000000000000000000004",
-		"x all ones":             "03" + strings.Repeat("ff", 32),
-		"prefix of even and odd": "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296",
-		"hybrid prefix":          "066b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296",
-		"x alone":                "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296",
-		"long":                   "036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c29600",
-		"uncompressed": "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296" +
-			"4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5",
-	},
-	// Most are of RFC 9496 appendix A.2.
-	Ristretto255SHA512: {
-		"empty":               "",
-		"identity":            strings.Repeat("00", 32),
-		"short":               "e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d",
-		"long":                "e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d7600",
-		"identity plus p":     "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-		"all ones":            strings.Repeat("ff", 32),
-		"non-canonical field": "f3ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-		"negative field":      "0100000000000000000000000000000000000000000000000000000000000000",
-		"non-square x^2":      "26948d35ca62e643e26a83177332e6b6afeb9d08e4268b650f1f5bbd8d81d371",
-		"negative xy":         "3eb858e78f5a7254d8c9731174a94f76755fd3941c0ac93735c07ba14579630e",
-		"s = -1, y = 0":       "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-	},
+// What must never be taken for an element: our own vectors, each of which
+// names its failure.
+const badElementsFile = "../../spec/vectors/bad-elements.json"
+
+var badElementsCount = map[*Suite]int{P256SHA256: 20, Ristretto255SHA512: 14}
+
+// badElements gives a suite's bad elements by the names of their failures.
+func badElements(t testing.TB, s *Suite) map[string][]byte {
+	t.Helper()
+	var vectors []struct{ Suite, Failure, Element string }
+	loadJSON(t, badElementsFile, &vectors)
+	bad := map[string][]byte{}
+	for _, v := range vectors {
+		if v.Suite == s.String() {
+			bad[v.Failure] = unhex(t, v.Element)
+		}
+	}
+	if len(bad) != badElementsCount[s] {
+		t.Fatalf("%d bad elements of %s", len(bad), s)
+	}
+	return bad
 }
 
 // places are all the places where a stranger's element is read.
@@ -90,8 +79,8 @@ func TestBadElements(t *testing.T) {
 		good := s.group.base(scalar(scalarOne[s])).bytes()
 		*w.asked = 0
 		for place, read := range all {
-			for name, bad := range badElements[s] {
-				if err := read(unhex(t, bad)); !errors.Is(err, ErrMessage) {
+			for name, bad := range badElements(t, s) {
+				if err := read(bad); !errors.Is(err, ErrMessage) {
 					t.Errorf("%s: %s: %v", place, name, err)
 				}
 			}

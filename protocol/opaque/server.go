@@ -53,6 +53,9 @@ func (e Expected) Check(ke3 []byte) error {
 // RegistrationResponse answers a RegistrationRequest (RFC 9807 §5.2.2) with
 // one multiplication. A request that is not valid is ErrMessage.
 func (s *Server) RegistrationResponse(request []byte, oprf Multiplier) (response []byte, err error) {
+	if err := s.check(nil); err != nil {
+		return nil, err
+	}
 	if err := s.Suite.CheckRequest(request); err != nil {
 		return nil, err
 	}
@@ -119,12 +122,17 @@ func (s *Server) ke2(a Attempt, d draws) ([]byte, Expected, error) {
 	return concat(unsigned, k.serverMAC), Expected{k.clientMAC, k.session}, nil
 }
 
+// check refuses a server that was put together wrongly.
+func (s *Server) check(clientIdentity []byte) error {
+	if len(s.PublicKey) != s.Suite.elementBytes {
+		return fmt.Errorf("%w: the server's public key", ErrKey)
+	}
+	return checkLengths(s.Context, s.Identity, clientIdentity)
+}
+
 // parse checks all that comes from outside before any secret is touched.
 func (s *Server) parse(a Attempt) (m ke1, r record, err error) {
-	if len(s.PublicKey) != s.Suite.elementBytes {
-		return m, r, ErrKey
-	}
-	if err = checkLengths(s.Context, s.Identity, a.ClientIdentity); err != nil {
+	if err = s.check(a.ClientIdentity); err != nil {
 		return m, r, err
 	}
 	if m, err = s.Suite.parseKE1(a.KE1); err != nil {

@@ -97,8 +97,8 @@ func TestBrokenMultiplier(t *testing.T) {
 		ke1, _, err := w.client.StartLogin(password)
 		must0(t, err)
 		broken := map[error]answering{errGone: {err: errGone}}
-		for _, bad := range badElements[s] {
-			broken[fmt.Errorf("%w %s", ErrKey, bad)] = answering{answer: unhex(t, bad)}
+		for failure, bad := range badElements(t, s) {
+			broken[fmt.Errorf("%w: %s", ErrKey, failure)] = answering{answer: bad}
 		}
 		for want, m := range broken {
 			oprf, ake := w.attempt(ke1), *w.server
@@ -143,6 +143,9 @@ func TestServerInputs(t *testing.T) {
 		server = *w.server
 		server.PublicKey = server.PublicKey[1:]
 		if _, _, err := server.KE2(w.attempt(ke1)); !errors.Is(err, ErrKey) {
+			t.Errorf("a short public key: %v", err)
+		}
+		if _, err := server.RegistrationResponse(ke1[:s.elementBytes], w.oprf); !errors.Is(err, ErrKey) {
 			t.Errorf("a short public key: %v", err)
 		}
 	})
