@@ -1,0 +1,172 @@
+package pack
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"strongroom/store"
+)
+
+// CheckStructure reads everything but the packs' contents: both headers,
+// every head, index and manifest, the list of packs with their sizes, and
+// whether every segment that a live snapshot needs has a place. It names
+// every object at fault. The index is loaded anew.
+func (r *Repo) CheckStructure(ctx context.Context) ([]*Damage, error) {
+	damage, err := r.checkHeaders(ctx)
+	if err != nil {
+		return nil, err
+	}
+	heads, more, err := r.LoadIndex(ctx)
+	if err != nil {
+		return nil, err
+	}
+	damage = append(damage, more...)
+	if _, more, err = r.AdoptOrphans(ctx); err != nil {
+		return nil, err
+	}
+	damage = append(damage, more...)
+	for _, ref := range liveSnapshots(heads) {
+		more, err := r.checkSnapshot(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		damage = append(damage, more...)
+	}
+	return mergeDamage(damage), nil
+}
+
+func (r *Repo) checkHeaders(ctx context.Context) (damage []*Damage, err error) {
+	for _, name := range []string{headerA, headerB} {
+		b, err := r.st.Get(ctx, name, 0, -1)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			damage = append(damage, &Damage{Object: name, What: "missing"})
+		case err != nil:
+			return nil, err
+		case string(b) != string(r.header.Bytes()):
+			damage = append(damage, &Damage{Object: name, What: "damaged"})
+		}
+	}
+	return damage, nil
+}
+
+func liveSnapshots(heads []*HeadAt) (out []SnapshotRef) {
+	seen := map[SnapshotRef]bool{}
+	for _, h := range heads {
+		for _, s := range h.Snapshots {
+			if !seen[s] {
+				seen[s] = true
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}
+
+// checkSnapshot checks the copies of a manifest and that all it needs is in
+// the index.
+func (r *Repo) checkSnapshot(ctx context.Context, ref SnapshotRef) ([]*Damage, error) {
+	m, damage, err := r.manifestCopies(ctx, ref)
+	if err != nil || m == nil {
+		return damage, err
+	}
+	name := ref.Manifest.under(prefixManifest) + copyA
+	var lost []ID
+	need := func(id ID, kind Kind) {
+		if p, ok := r.place(id); !ok || p.kind != kind {
+			lost = append(lost, id)
+		}
+	}
+	fault := r.References(ctx, m, need)
+	if fault != nil && !errors.Is(fault, ErrDamaged) && !errors.Is(fault, ErrUnknownSegment) &&
+		!errors.Is(fault, ErrMalformed) && !errors.Is(fault, ErrUnknownKind) {
+		return nil, fault
+	}
+	for _, d := range damages(fault) {
+		damage = append(damage, d)
+	}
+	if len(lost) > 0 {
+		damage = append(damage, &Damage{Object: name, What: "needs segments that no pack has", Lost: lost})
+	}
+	if errors.Is(fault, ErrMalformed) {
+		damage = append(damage, &Damage{Object: name, What: fault.Error()})
+	}
+	return damage, nil
+}
+
+// damages finds every Damage in joined errors.
+func damages(err error) (out []*Damage) {
+	if d, ok := err.(*Damage); ok {
+		return []*Damage{d}
+	}
+	if j, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range j.Unwrap() {
+			out = append(out, damages(e)...)
+		}
+	}
+	return out
+}
+
+// References gives every segment that a snapshot needs, with its kind; an id
+// may come more than once. Lists that can not be read are joined in the error.
+func (r *Repo) References(ctx context.Context, m *Manifest, need func(ID, Kind)) error {
+	for _, id := range m.Lists {
+		need(id, KindList)
+	}
+	var faults []error
+	refs := func(refs Refs, kind Kind) {
+		for _, id := range refs.Lists {
+			need(id, KindRefs)
+		}
+		ids, err := r.IDs(ctx, refs)
+		faults = append(faults, err)
+		for _, id := range ids {
+			need(id, kind)
+		}
+	}
+	err := r.Entries(ctx, m, func(e *Entry) error {
+		if e.Content != nil {
+			refs(*e.Content, KindFile)
+		}
+		if e.Database != nil {
+			for _, l := range e.Database.Layers {
+				refs(l.Runs, KindRuns)
+				refs(l.Groups, KindPages)
+				refs(l.Hashes, KindPageHash)
+			}
+		}
+		return ctx.Err()
+	})
+	return errors.Join(append(faults, err)...)
+}
+
+// CheckData is CheckStructure, and every pack read whole: each part opened,
+// each id computed again, its own table compared with the index.
+func (r *Repo) CheckData(ctx context.Context) ([]*Damage, error) {
+	damage, err := r.CheckStructure(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.RLock()
+	names := make([]Name, 0, len(r.index.packs))
+	for n := range r.index.packs {
+		names = append(names, n)
+	}
+	r.mu.RUnlock()
+	slices.SortFunc(names, func(a, b Name) int { return slices.Compare(a[:], b[:]) })
+	for _, n := range names {
+		object := n.under(prefixPack)
+		b, err := r.st.Get(ctx, object, 0, -1)
+		if errors.Is(err, store.ErrNotFound) {
+			damage = append(damage, &Damage{Object: object, What: "missing"})
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		_, more := r.openWhole(object, b)
+		damage = append(damage, more...)
+	}
+	return mergeDamage(damage), nil
+}

@@ -1,0 +1,166 @@
+package pack
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"strongroom/backup/seal"
+)
+
+// EntryKind says what an entry of a snapshot is.
+type EntryKind uint8
+
+// Kinds of entries. Others are reserved.
+const (
+	EntryDir      EntryKind = 1
+	EntryFile     EntryKind = 2
+	EntrySymlink  EntryKind = 3
+	EntryDatabase EntryKind = 4 // a SQLite database, by page
+)
+
+// Entry is one thing in a snapshot.
+type Entry struct {
+	Kind     EntryKind `cbor:"1,keyasint"`
+	Root     uint32    `cbor:"2,keyasint"` // which of the manifest's roots
+	Path     string    `cbor:"3,keyasint"` // below the root, slash-separated; "" is the root itself
+	Mode     uint32    `cbor:"4,keyasint"` // Unix permission bits
+	ModNanos int64     `cbor:"5,keyasint"` // Unix time, nanoseconds
+	Size     int64     `cbor:"6,keyasint"` // bytes, of files and databases
+	Link     string    `cbor:"7,keyasint,omitempty"`
+	Content  *Refs     `cbor:"8,keyasint,omitempty"` // of a file: KindFile
+	Database *Database `cbor:"9,keyasint,omitempty"`
+	// 10: extended attributes, reserved
+}
+
+// Refs is a list of segments: the ids themselves, or, where they are more
+// than refsDirectMax, segments of KindRefs that hold the ids back to back.
+// Exactly one is set, both empty for no segment.
+type Refs struct {
+	_      struct{} `cbor:",toarray"`
+	Direct []ID
+	Lists  []ID
+}
+
+const (
+	refsDirectMax = 64
+	refsListMax   = SegmentBytesMax / seal.IDBytes // ids in one segment of KindRefs
+)
+
+// Database is the pages of a SQLite database: 1..Pages, PageBytes each. A
+// page is what the newest layer that has it says; pages above Pages are left
+// out. A page that no layer has is zeros, which is right only for SQLite's
+// lock page (the one with byte 2^30).
+type Database struct {
+	PageBytes uint32  `cbor:"1,keyasint"`
+	Pages     uint32  `cbor:"2,keyasint"`
+	Layers    []Layer `cbor:"3,keyasint"` // oldest first
+}
+
+// Codings of a layer's pages.
+const (
+	CodingWhole = 0 // whole pages
+	CodingDiff  = 1 // differences against the layers below: reserved
+)
+
+// Layer is a set of pages. Groups hold them in the order of the runs: each
+// segment of KindPages is some whole pages back to back.
+type Layer struct {
+	Coding uint8  `cbor:"1,keyasint"`
+	Pages  uint32 `cbor:"2,keyasint"` // in this layer
+	Runs   Refs   `cbor:"3,keyasint"` // KindRuns, their plaintexts joined
+	Groups Refs   `cbor:"4,keyasint"` // KindPages
+	Hashes Refs   `cbor:"5,keyasint"` // KindPageHash: PageHash of each page in order, joined
+}
+
+const layersMax = 1 << 10 // a reader takes; a writer makes far fewer
+
+// UnknownEntry is an entry that this program can not restore. The others
+// still are.
+type UnknownEntry struct {
+	Root uint32
+	Path string
+	What string
+}
+
+// Error names the entry.
+func (e *UnknownEntry) Error() string { return fmt.Sprintf("%s: %s", e.Path, e.What) }
+
+// Is makes it an ErrUnknownKind.
+func (e *UnknownEntry) Is(target error) bool { return target == ErrUnknownKind }
+
+// place of an entry: what any kind of entry has.
+type entryPlace struct {
+	Kind uint64 `cbor:"1,keyasint"`
+	Root uint32 `cbor:"2,keyasint"`
+	Path string `cbor:"3,keyasint"`
+}
+
+// appendEntry appends an entry as lists hold it: its length as uvarint, then
+// its encoding.
+func appendEntry(b []byte, e *Entry) []byte {
+	body := encode(e)
+	return append(binary.AppendUvarint(b, uint64(len(body))), body...)
+}
+
+// ParseList gives the entries of a list segment in order. An entry of a kind
+// or coding that is not known is given as an UnknownEntry instead.
+func ParseList(b []byte, entry func(*Entry) error, unknown func(*UnknownEntry) error) error {
+	for len(b) > 0 {
+		n, used := binary.Uvarint(b)
+		if used <= 0 || n > uint64(len(b)-used) {
+			return fmt.Errorf("%w: list", ErrMalformed)
+		}
+		body := b[used : used+int(n)]
+		b = b[used+int(n):]
+		e, u, err := parseEntry(body)
+		switch {
+		case err != nil:
+		case u != nil:
+			err = unknown(u)
+		default:
+			err = entry(e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func parseEntry(b []byte) (*Entry, *UnknownEntry, error) {
+	var p entryPlace
+	if err := laxMode.Unmarshal(b, &p); err != nil {
+		return nil, nil, fmt.Errorf("%w: entry: %v", ErrMalformed, err)
+	}
+	if p.Kind == 0 || p.Kind > uint64(EntryDatabase) {
+		return nil, &UnknownEntry{p.Root, p.Path, fmt.Sprintf("entry of unknown kind %d", p.Kind)}, nil
+	}
+	e := &Entry{}
+	if err := decode(b, e); err != nil {
+		return nil, &UnknownEntry{p.Root, p.Path, fmt.Sprintf("entry of kind %d: %v", p.Kind, err)}, nil
+	}
+	return checkEntry(e)
+}
+
+// checkEntry proves that an entry has what its kind needs and no more.
+func checkEntry(e *Entry) (*Entry, *UnknownEntry, error) {
+	ok := (e.Content != nil) == (e.Kind == EntryFile) && (e.Database != nil) == (e.Kind == EntryDatabase) &&
+		(e.Link != "") == (e.Kind == EntrySymlink) && e.Size >= 0
+	if !ok {
+		return nil, nil, fmt.Errorf("%w: entry %q", ErrMalformed, e.Path)
+	}
+	if e.Database == nil {
+		return e, nil, nil
+	}
+	d := e.Database
+	if d.PageBytes < 512 || d.PageBytes > 65536 || d.PageBytes&(d.PageBytes-1) != 0 || len(d.Layers) > layersMax ||
+		e.Size != int64(d.PageBytes)*int64(d.Pages) {
+		return nil, nil, fmt.Errorf("%w: database %q", ErrMalformed, e.Path)
+	}
+	for _, l := range d.Layers {
+		if l.Coding != CodingWhole {
+			return nil, &UnknownEntry{e.Root, e.Path, fmt.Sprintf("database with pages of unknown coding %d", l.Coding)}, nil
+		}
+	}
+	return e, nil, nil
+}

@@ -1,0 +1,242 @@
+package pack
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"strongroom/backup/seal"
+	"strongroom/store"
+)
+
+const (
+	indexVersion     = 1
+	indexSegmentsMax = 1 << 16 // of one index object that a writer makes
+)
+
+// IndexRef names an index object and what its bytes hash to (SHA-256).
+type IndexRef struct {
+	_    struct{} `cbor:",toarray"`
+	Name Name
+	Hash [sha256.Size]byte
+}
+
+// packTable is what an index tells of one pack: enough to read any segment
+// with one ranged read.
+type packTable struct {
+	_        struct{} `cbor:",toarray"`
+	Name     Name
+	Size     int64
+	Salt     [seal.SaltBytes]byte
+	Segments []segment
+}
+
+// indexObject is the body of an index object.
+type indexObject struct {
+	Version uint8       `cbor:"1,keyasint"`
+	Packs   []packTable `cbor:"2,keyasint"`
+}
+
+// place is where a segment lies.
+type place struct {
+	pack   *packInfo
+	offset uint32
+	sealed uint32
+	raw    uint32
+	kind   Kind
+}
+
+// packInfo is one known pack. The rest of its table is in the places.
+type packInfo struct {
+	name Name
+	size int64
+	salt [seal.SaltBytes]byte
+}
+
+// index is what is known of packs.
+type index struct {
+	at      map[ID]place
+	more    map[ID][]place     // further copies of a segment
+	packs   map[Name]*packInfo // usable
+	refs    []IndexRef         // index objects that are whole
+	adopted []packTable        // usable packs that no index object names yet
+	orphans map[Name]int64     // packs in the storage that nothing names: their sizes
+}
+
+func newIndex() *index {
+	return &index{at: map[ID]place{}, more: map[ID][]place{}, packs: map[Name]*packInfo{}, orphans: map[Name]int64{}}
+}
+
+// add makes the segments of a pack known. A pack already known adds nothing.
+func (x *index) add(t packTable) {
+	if x.packs[t.Name] != nil {
+		return
+	}
+	p := &packInfo{name: t.Name, size: t.Size, salt: t.Salt}
+	x.packs[t.Name] = p
+	delete(x.orphans, t.Name)
+	at := uint32(seal.FrameBytes)
+	for _, s := range t.Segments {
+		here := place{pack: p, offset: at, sealed: s.Sealed, raw: s.Raw, kind: s.Kind}
+		if _, known := x.at[s.ID]; known {
+			x.more[s.ID] = append(x.more[s.ID], here)
+		} else {
+			x.at[s.ID] = here
+		}
+		at += s.Sealed
+	}
+}
+
+// parseIndex decodes an index object and proves that its segments fit their
+// packs.
+func parseIndex(b []byte) ([]packTable, error) {
+	var x indexObject
+	if err := decode(b, &x); err != nil {
+		return nil, err
+	}
+	if x.Version != indexVersion {
+		return nil, ErrVersion
+	}
+	for _, p := range x.Packs {
+		end, err := endOf(p.Segments)
+		if err != nil || end+int64(tableRoom(0)) > p.Size {
+			return nil, fmt.Errorf("%w: index of pack %x", ErrMalformed, p.Name)
+		}
+	}
+	return x.Packs, nil
+}
+
+// LoadIndex reads the heads, the index objects they name, and the list of
+// packs. Where an index object or a head is lost or damaged, the packs that
+// nothing else names are read by their own tables. Has, Read and Writer know
+// what it found. The damage it names cost nothing but these reads, except
+// for packs that are gone.
+func (r *Repo) LoadIndex(ctx context.Context) ([]*HeadAt, []*Damage, error) {
+	heads, damage, err := r.Heads(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	x, more, err := r.readIndex(ctx, heads)
+	if err != nil {
+		return nil, nil, err
+	}
+	rebuild := len(damage)+len(more) != 0
+	r.mu.Lock()
+	r.index = x
+	r.mu.Unlock()
+	damage = append(damage, more...)
+	if rebuild {
+		_, more, err = r.AdoptOrphans(ctx)
+		damage = append(damage, more...)
+	}
+	return heads, damage, err
+}
+
+// readIndex reads every index object that the heads name.
+func (r *Repo) readIndex(ctx context.Context, heads []*HeadAt) (*index, []*Damage, error) {
+	x := newIndex()
+	stored, err := r.listPacks(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for name, size := range stored {
+		x.orphans[name] = size
+	}
+	var damage []*Damage
+	seen := map[IndexRef]bool{}
+	for _, h := range heads {
+		for _, ref := range h.Indexes {
+			if seen[ref] {
+				continue
+			}
+			seen[ref] = true
+			tables, err := r.readIndexObject(ctx, ref)
+			if d := (*Damage)(nil); errors.As(err, &d) {
+				damage = append(damage, d)
+				continue
+			}
+			if err != nil {
+				return nil, nil, err
+			}
+			x.refs = append(x.refs, ref)
+			damage = append(damage, x.addStored(tables, stored)...)
+		}
+	}
+	return x, damage, nil
+}
+
+// addStored adds the packs that the storage holds in the size they had, and
+// names the others.
+func (x *index) addStored(tables []packTable, stored map[Name]int64) (damage []*Damage) {
+	for _, t := range tables {
+		size, there := stored[t.Name]
+		switch {
+		case !there:
+			damage = append(damage, &Damage{Object: t.Name.under(prefixPack), What: "missing", Lost: ids(t.Segments)})
+		case size != t.Size:
+			delete(x.orphans, t.Name)
+			damage = append(damage, &Damage{Object: t.Name.under(prefixPack), What: fmt.Sprintf("has %d bytes instead of %d", size, t.Size), Lost: ids(t.Segments)})
+		default:
+			x.add(t)
+		}
+	}
+	return damage
+}
+
+func ids(segments []segment) []ID {
+	out := make([]ID, len(segments))
+	for i, s := range segments {
+		out[i] = s.ID
+	}
+	return out
+}
+
+// readIndexObject gives the tables of an index object, or a Damage.
+func (r *Repo) readIndexObject(ctx context.Context, ref IndexRef) ([]packTable, error) {
+	name := ref.Name.under(prefixIndex)
+	body, hash, err := r.getObject(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if hash != ref.Hash {
+		return nil, &Damage{Object: name, What: "is not the object that the head names"}
+	}
+	tables, err := parseIndex(body)
+	if err != nil {
+		return nil, &Damage{Object: name, What: err.Error()}
+	}
+	return tables, nil
+}
+
+// getObject gets and opens a sealed object: its body and the SHA-256 of its
+// bytes. A missing or damaged one is a Damage.
+func (r *Repo) getObject(ctx context.Context, name string) (body []byte, hash [32]byte, err error) {
+	b, err := r.st.Get(ctx, name, 0, -1)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, hash, &Damage{Object: name, What: "missing"}
+	}
+	if err != nil {
+		return nil, hash, err
+	}
+	hash = sha256.Sum256(b)
+	body, err = r.keys.OpenObject(name, b)
+	if err != nil {
+		return nil, hash, &Damage{Object: name, What: err.Error()}
+	}
+	return body, hash, nil
+}
+
+// listPacks gives every pack in the storage with its size.
+func (r *Repo) listPacks(ctx context.Context) (map[Name]int64, error) {
+	out := map[Name]int64{}
+	for info, err := range r.st.List(ctx, prefixPack) {
+		if err != nil {
+			return nil, err
+		}
+		if n, ok := parseName(info.Name, prefixPack, ""); ok {
+			out[n] = info.Size
+		}
+	}
+	return out, nil
+}

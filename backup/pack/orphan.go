@@ -1,0 +1,79 @@
+package pack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"strongroom/backup/seal"
+	"strongroom/store"
+)
+
+// tailBytes is how much of a pack's end is read for its table at first.
+const tailBytes = 64 << 10
+
+// AdoptOrphans reads the tables of packs that no index names (an interrupted
+// backup's, or those of a lost index), so that none is sent twice; the next
+// Finish names them in its index. It gives how many were adopted, and the
+// packs whose frame, trailer or table does not open.
+func (r *Repo) AdoptOrphans(ctx context.Context) (adopted int, damage []*Damage, err error) {
+	r.mu.RLock()
+	orphans := make(map[Name]int64, len(r.index.orphans))
+	for n, size := range r.index.orphans {
+		orphans[n] = size
+	}
+	r.mu.RUnlock()
+	for n, size := range orphans {
+		t, err := r.readTable(ctx, n, size)
+		if d := (*Damage)(nil); errors.As(err, &d) {
+			damage = append(damage, d)
+			continue
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			continue // deleted since the listing
+		}
+		if err != nil {
+			return adopted, damage, err
+		}
+		r.mu.Lock()
+		if r.index.packs[n] == nil {
+			r.index.add(t)
+			r.index.adopted = append(r.index.adopted, t)
+			adopted++
+		}
+		r.mu.Unlock()
+	}
+	return adopted, damage, nil
+}
+
+// readTable reads a pack's own table: frame, then the end.
+func (r *Repo) readTable(ctx context.Context, n Name, size int64) (packTable, error) {
+	name := n.under(prefixPack)
+	frame, err := r.st.Get(ctx, name, 0, seal.FrameBytes)
+	if err != nil {
+		return packTable{}, err
+	}
+	p, err := r.keys.OpenPack(name, frame)
+	if err != nil {
+		return packTable{}, &Damage{Object: name, What: "frame: " + err.Error()}
+	}
+	start := max(0, size-tailBytes)
+	for range 2 {
+		b, err := r.st.Get(ctx, name, start, size-start)
+		if err != nil {
+			return packTable{}, err
+		}
+		if int64(len(b)) != size-start {
+			return packTable{}, &Damage{Object: name, What: "cut"}
+		}
+		segments, t, err := openTail(p, b, start, size)
+		if err != nil {
+			return packTable{}, &Damage{Object: name, What: err.Error()}
+		}
+		if int64(t.table) >= start {
+			return packTable{Name: n, Size: size, Salt: p.Salt(), Segments: segments}, nil
+		}
+		start = int64(t.table)
+	}
+	return packTable{}, &Damage{Object: name, What: fmt.Sprintf("%v: table", ErrMalformed)}
+}

@@ -1,0 +1,165 @@
+package pack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+
+	"strongroom/backup/seal"
+	"strongroom/store"
+)
+
+// Repo is one repository, opened with its key. Safe for many goroutines.
+type Repo struct {
+	st     store.Store
+	header *seal.Header
+	keys   *seal.Keys
+	codec  *seal.Codec
+	sizes  sizes
+	opened []*Damage // what Open found
+
+	mu    sync.RWMutex
+	index *index // guarded by mu
+}
+
+// Create makes a repository in an empty storage: ErrRepository if one is
+// there. A Create that was interrupted between the two copies of the header
+// is completed by Open.
+func Create(ctx context.Context, st store.Store, key *[32]byte) (*Repo, error) {
+	for _, name := range []string{headerA, headerB} {
+		_, err := st.Size(ctx, name)
+		if err == nil {
+			return nil, ErrRepository
+		}
+		if !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+	}
+	h := seal.NewHeader(key)
+	for _, name := range []string{headerA, headerB} {
+		err := put(ctx, st, name, h.Bytes())
+		if errors.Is(err, store.ErrExists) {
+			return nil, ErrRepository // another Create came first
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return newRepo(st, h, key)
+}
+
+// Open opens the repository: ErrNoRepository, ErrWrongKey, ErrVersion, or
+// a Damage if no copy of the header serves. One damaged copy is no error:
+// the other serves and CheckStructure names the damaged one.
+func Open(ctx context.Context, st store.Store, key *[32]byte) (*Repo, error) {
+	h, damage, err := readHeaders(ctx, st, func(h *seal.Header) error { return h.Verify(key) })
+	if err != nil {
+		return nil, err
+	}
+	r, err := newRepo(st, h, key)
+	if err != nil {
+		return nil, err
+	}
+	r.opened = damage
+	return r, nil
+}
+
+// CorrectKey puts a mistyped 64-digit key right against the repository's
+// header: one or two wrong digits or two swapped. ErrWrongKey if it can not.
+func CorrectKey(ctx context.Context, st store.Store, typed *[32]byte) (key [32]byte, err error) {
+	_, _, err = readHeaders(ctx, st, func(h *seal.Header) error {
+		k, ok := seal.CorrectKey(h, typed)
+		if !ok {
+			return ErrWrongKey
+		}
+		key = k
+		return h.Verify(&key)
+	})
+	return key, err
+}
+
+func newRepo(st store.Store, h *seal.Header, key *[32]byte) (*Repo, error) {
+	codec, err := seal.NewCodec(runtime.GOMAXPROCS(0) + 1)
+	if err != nil {
+		return nil, err
+	}
+	return &Repo{st: st, header: h, keys: seal.NewKeys(key, h), codec: codec, sizes: defaultSizes, index: newIndex()}, nil
+}
+
+// readHeaders gives the first copy that use accepts, and the damage of the
+// other. If none serves it says the most telling reason.
+func readHeaders(ctx context.Context, st store.Store, use func(*seal.Header) error) (*seal.Header, []*Damage, error) {
+	var good *seal.Header
+	var damage []*Damage
+	var wrong error
+	missing := 0
+	for _, name := range []string{headerA, headerB} {
+		h, err := readHeader(ctx, st, name)
+		if err == nil {
+			err = use(h)
+		}
+		switch {
+		case err == nil && good == nil:
+			good = h
+		case err == nil && string(h.Bytes()) != string(good.Bytes()):
+			damage = append(damage, &Damage{Object: name, What: "is another repository's header"})
+		case errors.Is(err, ErrWrongKey), errors.Is(err, ErrVersion):
+			wrong = err
+			damage = append(damage, &Damage{Object: name, What: err.Error()})
+		case errors.Is(err, store.ErrNotFound):
+			missing++
+			damage = append(damage, &Damage{Object: name, What: "missing"})
+		case errors.Is(err, seal.ErrHeader):
+			damage = append(damage, &Damage{Object: name, What: "damaged"})
+		case err != nil:
+			return nil, nil, err
+		}
+	}
+	switch {
+	case good != nil:
+		return good, damage, nil
+	case wrong != nil:
+		return nil, nil, wrong
+	case missing == 2:
+		return nil, nil, ErrNoRepository
+	}
+	return nil, nil, fmt.Errorf("both copies of the header: %w", damage[0])
+}
+
+func readHeader(ctx context.Context, st store.Store, name string) (*seal.Header, error) {
+	b, err := st.Get(ctx, name, 0, seal.HeaderBytes+1)
+	if err != nil {
+		return nil, err
+	}
+	return seal.ParseHeader(b)
+}
+
+// ID is the repository's id.
+func (r *Repo) ID() [seal.RepositoryBytes]byte { return r.header.Repository }
+
+// SegmentID is the id of a segment of this repository.
+func (r *Repo) SegmentID(kind Kind, plaintext []byte) ID { return r.keys.SegmentID(kind, plaintext) }
+
+// PageHash is a keyed hash of one page of a database.
+func (r *Repo) PageHash(page []byte) [seal.PageHashBytes]byte { return r.keys.PageHash(page) }
+
+// Has tells whether the loaded index knows the segment.
+func (r *Repo) Has(id ID) bool {
+	_, ok := r.place(id)
+	return ok
+}
+
+// Size is the segment's plaintext size in bytes, if the index knows it.
+func (r *Repo) Size(id ID) (int, bool) {
+	p, ok := r.place(id)
+	return int(p.raw), ok
+}
+
+func (r *Repo) place(id ID) (place, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	p, ok := r.index.at[id]
+	return p, ok
+}
