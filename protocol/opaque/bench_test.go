@@ -3,7 +3,8 @@ package opaque
 import "testing"
 
 // Benchmarks of each step, on both suites, without stretching: go test -bench .
-// A whole login's work in the server is KE2 and Check.
+// A whole login's work in the server is BenchmarkServerLogin: the check at the
+// door, KE2 with keys in memory, and the check of KE3.
 
 func eachSuiteBench(b *testing.B, f func(b *testing.B, w *world)) {
 	for _, s := range bothSuites {
@@ -14,6 +15,23 @@ func eachSuiteBench(b *testing.B, f func(b *testing.B, w *world)) {
 			f(b, w)
 		})
 	}
+}
+
+func BenchmarkServerLogin(b *testing.B) {
+	eachSuiteBench(b, func(b *testing.B, w *world) {
+		l, ke1, ke2, _ := w.login(b, password)
+		ke3, _, _, err := l.Finish(ke2, Identity{})
+		must0(b, err)
+		for b.Loop() {
+			if err := w.suite.CheckKE1(ke1); err != nil {
+				b.Fatal(err)
+			}
+			_, expected, err := w.server.KE2(w.attempt(ke1))
+			if err != nil || expected.Check(ke3) != nil {
+				b.Fatal("no login")
+			}
+		}
+	})
 }
 
 func BenchmarkServerRegistrationResponse(b *testing.B) {

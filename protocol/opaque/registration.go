@@ -18,7 +18,7 @@ type Registration struct {
 func (*Registration) Format(f fmt.State, _ rune) { redact(f, "Registration") }
 
 // StartRegistration gives the RegistrationRequest for the server. The password
-// is 1 to 65535 bytes, already prepared (RFC 8265); anything else is ErrInput.
+// is at most 65535 bytes, already prepared (RFC 8265); a longer one is ErrInput.
 func (c *Client) StartRegistration(password []byte) (request []byte, r *Registration, err error) {
 	blind, err := randomScalar(c.Suite.group, c.rand())
 	if err != nil {
