@@ -1,0 +1,107 @@
+package chunk
+
+import (
+	"encoding/binary"
+
+	"strongroom/backup/pack"
+)
+
+// Bytes is the image for the local state: only ParseImage reads it.
+func (m *Image) Bytes() []byte {
+	b := binary.BigEndian.AppendUint32(nil, m.PageBytes)
+	b = binary.BigEndian.AppendUint32(b, m.Pages)
+	b = binary.AppendUvarint(b, uint64(len(m.layers)))
+	for _, l := range m.layers {
+		b = binary.AppendUvarint(b, uint64(l.end-l.start))
+		for _, g := range m.groups[l.start:l.end] {
+			b = m.appendGroup(b, g)
+		}
+	}
+	return b
+}
+
+func (m *Image) appendGroup(b []byte, g group) []byte {
+	b = append(b, g.id[:]...)
+	b = binary.AppendUvarint(b, uint64(g.end-g.start))
+	last := uint32(0)
+	for at := g.start; at < g.end; at++ {
+		b = binary.AppendUvarint(b, uint64(m.pages[at]-last))
+		b = append(b, m.hashes[at][:]...)
+		last = m.pages[at]
+	}
+	return b
+}
+
+// cursor reads what Bytes wrote; bad stays set once something did not fit.
+type cursor struct {
+	b   []byte
+	bad bool
+}
+
+func (c *cursor) bytes(n int) []byte {
+	if n > len(c.b) {
+		c.bad, c.b = true, nil
+		return make([]byte, n)
+	}
+	out := c.b[:n]
+	c.b = c.b[n:]
+	return out
+}
+
+// number reads a uvarint of at most limit.
+func (c *cursor) number(limit uint64) int {
+	x, n := binary.Uvarint(c.b)
+	if n <= 0 || x > limit {
+		c.bad, c.b = true, nil
+		return 0
+	}
+	c.b = c.b[n:]
+	return int(x)
+}
+
+// ParseImage reads what Bytes gave. ErrImage for anything else.
+func ParseImage(b []byte) (*Image, error) {
+	c := &cursor{b: b}
+	m := NewImage(binary.BigEndian.Uint32(c.bytes(4)))
+	pages := binary.BigEndian.Uint32(c.bytes(4))
+	if c.bad || !PageBytesValid(m.PageBytes) || uint64(pages) > uint64(len(b)) {
+		return nil, ErrImage // every page takes more than a byte here
+	}
+	for range c.number(uint64(len(b))) {
+		m.StartLayer()
+		for range c.number(uint64(len(c.b))) {
+			if err := c.group(m); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if c.bad || len(c.b) != 0 {
+		return nil, ErrImage
+	}
+	m.Resize(pages)
+	return m, nil
+}
+
+func (c *cursor) group(m *Image) error {
+	id := pack.ID(c.bytes(len(pack.ID{})))
+	n := c.number(uint64(m.GroupPages()))
+	pages, hashes := make([]uint32, n), make([]Hash, n)
+	last := 0
+	for i := range pages {
+		step := c.number(pageMax)
+		if last += step; step == 0 || last > pageMax {
+			return ErrImage
+		}
+		pages[i], hashes[i] = uint32(last), Hash(c.bytes(len(Hash{})))
+	}
+	if c.bad {
+		return ErrImage
+	}
+	return m.AddGroup(id, pages, hashes)
+}
+
+// pageMax is SQLite's largest page number (SQLITE_MAX_PAGE_COUNT).
+const pageMax = 1<<32 - 2
+
+// PageBytesValid tells the page sizes that SQLite has.
+func PageBytesValid(n uint32) bool { return n >= 512 && n <= 65536 && n&(n-1) == 0 }

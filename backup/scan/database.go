@@ -1,0 +1,195 @@
+package scan
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver "sqlite", with SQLITE_ENABLE_DBPAGE_VTAB
+)
+
+// Side files of a SQLite database. What they hold is in a snapshot.
+var sideSuffixes = []string{"-wal", "-shm", "-journal"}
+
+// SideFiles gives the paths of the files that SQLite keeps beside a database.
+func SideFiles(database string) (out []string) {
+	for _, s := range sideSuffixes {
+		out = append(out, database+s)
+	}
+	return out
+}
+
+var (
+	// ErrDatabase: SQLite can not read this file as a database.
+	ErrDatabase = errors.New("SQLite can not read it")
+	// ErrReadOnly: a WAL database in a folder that may not be written to,
+	// so that SQLite can not take its place among the readers.
+	ErrReadOnly = errors.New("a WAL database whose folder is read-only")
+)
+
+// Snapshot is one commit of a live database: a read transaction. It must be
+// closed soon: in WAL mode the log grows meanwhile, in rollback mode
+// writers wait.
+type Snapshot struct {
+	PageBytes uint32
+	Pages     uint32
+
+	db   *sql.DB
+	conn *sql.Conn
+	path string
+	seen *Stat // set if the file is read as immutable: must not change
+}
+
+// OpenDatabase begins a read transaction on a live SQLite database, in WAL or
+// rollback mode, waiting at most busy for a writer that holds the file.
+func OpenDatabase(ctx context.Context, path string, busy time.Duration) (*Snapshot, error) {
+	s, err := begin(ctx, path, fmt.Sprintf("mode=ro&_pragma=busy_timeout(%d)", busy.Milliseconds()))
+	if err == nil || ctx.Err() != nil {
+		return s, err
+	}
+	frozen, frozenErr := openFrozen(ctx, path)
+	if frozenErr == nil {
+		return frozen, nil
+	}
+	if errors.Is(frozenErr, ErrReadOnly) {
+		return nil, frozenErr
+	}
+	return nil, fmt.Errorf("%w: %w", ErrDatabase, err)
+}
+
+// openFrozen opens a WAL database in a folder that this process may not
+// write to, if no log lies beside it: then nobody has it open, and the file
+// is all there is. Close tells if that changed meanwhile.
+func openFrozen(ctx context.Context, path string) (*Snapshot, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if writable(filepath.Dir(path)) {
+		return nil, ErrDatabase
+	}
+	for _, side := range SideFiles(path) {
+		if info, err := os.Lstat(side); err == nil && info.Size() > 0 {
+			return nil, ErrReadOnly
+		}
+	}
+	s, err := begin(ctx, path, "mode=ro&immutable=1")
+	if err != nil {
+		return nil, err
+	}
+	seen := StatOf(info)
+	s.seen = &seen
+	return s, nil
+}
+
+// begin opens the database by a URI (sqlite.org/uri.html) and pins one commit.
+func begin(ctx context.Context, path, query string) (*Snapshot, error) {
+	uri := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query
+	db, err := sql.Open("sqlite", uri)
+	if err != nil {
+		return nil, err
+	}
+	s := &Snapshot{db: db, path: path}
+	if s.conn, err = db.Conn(ctx); err != nil {
+		db.Close()
+		return nil, err
+	}
+	if err := s.pin(ctx); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Snapshot) pin(ctx context.Context) error {
+	if _, err := s.conn.ExecContext(ctx, "BEGIN"); err != nil {
+		return err
+	}
+	if err := s.conn.QueryRowContext(ctx, "PRAGMA page_count").Scan(&s.Pages); err != nil {
+		return err
+	}
+	return s.conn.QueryRowContext(ctx, "PRAGMA page_size").Scan(&s.PageBytes)
+}
+
+// Each gives every page in ascending order; the page is page's own only
+// while it runs.
+func (s *Snapshot) Each(ctx context.Context, page func(number uint32, data []byte) error) error {
+	rows, err := s.conn.QueryContext(ctx, "SELECT pgno, data FROM sqlite_dbpage")
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDatabase, err)
+	}
+	defer rows.Close()
+	next := uint32(1)
+	for rows.Next() {
+		var number uint32
+		var data sql.RawBytes
+		if err := rows.Scan(&number, &data); err != nil {
+			return err
+		}
+		if number != next || len(data) != int(s.PageBytes) {
+			return fmt.Errorf("%w: page %d of %d bytes where page %d was due", ErrDatabase, number, len(data), next)
+		}
+		if err := page(number, data); err != nil {
+			return err
+		}
+		next++
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("%w: %w", ErrDatabase, err)
+	}
+	if next-1 != s.Pages {
+		return fmt.Errorf("%w: %d pages where %d were due", ErrDatabase, next-1, s.Pages)
+	}
+	return nil
+}
+
+// Some gives the pages with these numbers, in the order of the numbers.
+func (s *Snapshot) Some(ctx context.Context, numbers []uint32, page func(number uint32, data []byte) error) error {
+	one, err := s.conn.PrepareContext(ctx, "SELECT data FROM sqlite_dbpage WHERE pgno = ?")
+	if err != nil {
+		return err
+	}
+	defer one.Close()
+	for _, number := range numbers {
+		var data []byte
+		if err := one.QueryRowContext(ctx, number).Scan(&data); err != nil {
+			return fmt.Errorf("%w: page %d: %w", ErrDatabase, number, err)
+		}
+		if len(data) != int(s.PageBytes) {
+			return fmt.Errorf("%w: page %d has %d bytes", ErrDatabase, number, len(data))
+		}
+		if err := page(number, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close ends the read transaction. ErrReadOnly: the file was read as one that
+// nobody writes, and somebody did: what was read is of no use.
+func (s *Snapshot) Close() error {
+	s.close()
+	if s.seen == nil {
+		return nil
+	}
+	info, err := os.Stat(s.path)
+	if err != nil || StatOf(info) != *s.seen {
+		return fmt.Errorf("%w, and it changed while it was read", ErrReadOnly)
+	}
+	for _, side := range SideFiles(s.path) {
+		if info, err := os.Lstat(side); err == nil && info.Size() > 0 {
+			return fmt.Errorf("%w, and it was opened while it was read", ErrReadOnly)
+		}
+	}
+	return nil
+}
+
+func (s *Snapshot) close() {
+	s.conn.Close()
+	s.db.Close()
+}

@@ -1,0 +1,18 @@
+//go:build !linux && !darwin
+
+package scan
+
+import "io/fs"
+
+// StatOf takes the Stat out of what lstat gave: size and modification time
+// alone, where the system shows no more.
+func StatOf(info fs.FileInfo) Stat {
+	return Stat{Size: info.Size(), ModNanos: info.ModTime().UnixNano()}
+}
+
+// gone tells whether no name leads to the file any more: not known here.
+func gone(fs.FileInfo) bool { return false }
+
+// writable tells whether this process may make files in a folder: not known
+// here.
+func writable(string) bool { return true }
