@@ -36,8 +36,12 @@ type group struct {
 	start, end int
 }
 
-// NewImage is of a database with no pages yet.
-func NewImage(pageBytes uint32) *Image { return &Image{PageBytes: pageBytes} }
+// NewImage is of a database of so many pages, none of them stored yet.
+func NewImage(pageBytes, pages uint32) *Image {
+	m := &Image{PageBytes: pageBytes}
+	m.Resize(pages)
+	return m
+}
 
 // GroupPages is how many pages a full group holds.
 func (m *Image) GroupPages() int { return pack.SegmentBytesMax / int(m.PageBytes) }
@@ -61,25 +65,20 @@ func (m *Image) AddGroup(id pack.ID, pages []uint32, hashes []Hash) error {
 	m.hashes = append(m.hashes, hashes...)
 	m.groups = append(m.groups, group{id, start, len(m.pages)})
 	top.end = len(m.groups)
-	m.Grow(pages[len(pages)-1])
 	for i, p := range pages {
-		m.newest[p-1] = uint32(start+i) + 1
+		if p <= m.Pages {
+			m.newest[p-1] = uint32(start+i) + 1
+		}
 	}
 	return nil
 }
 
-// Grow makes room for pages up to a number.
-func (m *Image) Grow(pages uint32) {
+// Resize says how many pages the database has now, before groups are added.
+// Those above are dead, for good: if the database grows again, they are new.
+func (m *Image) Resize(pages uint32) {
 	if int(pages) > len(m.newest) {
 		m.newest = append(m.newest, make([]uint32, int(pages)-len(m.newest))...)
 	}
-	m.Pages = max(m.Pages, pages)
-}
-
-// Resize says how many pages the database has now. Those above are dead, for
-// good: if the database grows again, they are new.
-func (m *Image) Resize(pages uint32) {
-	m.Grow(pages)
 	m.Pages = pages
 	m.newest = m.newest[:pages]
 }

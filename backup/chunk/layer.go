@@ -58,14 +58,18 @@ func appendPage(runs []pack.Run, page uint32) []pack.Run {
 // AddStored adds a layer as a repository stores it; groupBytes gives the
 // size of each group's segment. ErrImage if its parts do not fit.
 func (m *Image) AddStored(runs []pack.Run, groups []pack.ID, hashes []byte, groupBytes func(pack.ID) (int, bool)) error {
-	var pages []uint32
+	count := 0
+	for _, r := range runs {
+		count += int(r.Count)
+	}
+	if len(hashes) != count*len(Hash{}) {
+		return ErrImage // before anything of that size is made
+	}
+	pages := make([]uint32, 0, count)
 	for _, r := range runs {
 		for i := range r.Count {
 			pages = append(pages, r.First+i)
 		}
-	}
-	if len(hashes) != len(pages)*len(Hash{}) {
-		return ErrImage
 	}
 	m.StartLayer()
 	for _, id := range groups {

@@ -62,11 +62,11 @@ func (c *cursor) number(limit uint64) int {
 // ParseImage reads what Bytes gave. ErrImage for anything else.
 func ParseImage(b []byte) (*Image, error) {
 	c := &cursor{b: b}
-	m := NewImage(binary.BigEndian.Uint32(c.bytes(4)))
-	pages := binary.BigEndian.Uint32(c.bytes(4))
-	if c.bad || !PageBytesValid(m.PageBytes) || uint64(pages) > uint64(len(b)) {
+	pageBytes, pages := binary.BigEndian.Uint32(c.bytes(4)), binary.BigEndian.Uint32(c.bytes(4))
+	if c.bad || !PageBytesValid(pageBytes) || uint64(pages) > uint64(len(b)) {
 		return nil, ErrImage // every page takes more than a byte here
 	}
+	m := NewImage(pageBytes, pages)
 	for range c.number(uint64(len(b))) {
 		m.StartLayer()
 		for range c.number(uint64(len(c.b))) {
@@ -78,7 +78,6 @@ func ParseImage(b []byte) (*Image, error) {
 	if c.bad || len(c.b) != 0 {
 		return nil, ErrImage
 	}
-	m.Resize(pages)
 	return m, nil
 }
 

@@ -1,0 +1,154 @@
+package chunk
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"sync"
+
+	"strongroom/backup/pack"
+)
+
+// Block is a group of pages on its way to the packs.
+type Block struct {
+	ID   pack.ID
+	Data []byte
+}
+
+// spoolMemoryBytes is what a Spool holds in memory before it takes to disk.
+const spoolMemoryBytes = 16 << 20
+
+// Spool hands blocks from a scan to an upload without ever making the scan
+// wait for the network: what does not fit in memory goes to an unnamed file
+// in folder, which never holds more than the scan's changed pages. One
+// goroutine puts, one takes.
+type Spool struct {
+	folder string
+
+	mu     sync.Mutex
+	more   *sync.Cond
+	memory []Block  // guarded by mu: older than what is on disk
+	bytes  int      // guarded by mu: in memory
+	file   *os.File // guarded by mu
+	wrote  int64    // guarded by mu: offset in file
+	read   int64    // guarded by mu
+	closed bool     // guarded by mu: no more puts
+	broken error    // guarded by mu: the taker gave up
+}
+
+// NewSpool starts empty; Close it when the taker is done.
+func NewSpool(folder string) *Spool {
+	s := &Spool{folder: folder}
+	s.more = sync.NewCond(&s.mu)
+	return s
+}
+
+// Put hands a copy of the block over. Where the disk does not take it, it
+// waits for room in memory: slower, nothing lost.
+func (s *Spool) Put(b Block) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fits(b) || !s.toDisk(b) {
+		for !s.fits(b) && s.broken == nil {
+			s.more.Wait()
+		}
+		s.memory = append(s.memory, Block{b.ID, append([]byte(nil), b.Data...)})
+		s.bytes += len(b.Data)
+	}
+	s.more.Broadcast()
+	return s.broken
+}
+
+// fits tells whether a block may go to memory: order is kept only while
+// nothing waits on disk.
+func (s *Spool) fits(b Block) bool {
+	return s.read == s.wrote && (s.bytes == 0 || s.bytes+len(b.Data) <= spoolMemoryBytes)
+}
+
+const blockHead = len(pack.ID{}) + 4
+
+func (s *Spool) toDisk(b Block) bool {
+	if s.file == nil {
+		f, err := os.CreateTemp(s.folder, "spool-*")
+		if err != nil {
+			return false
+		}
+		os.Remove(f.Name()) // what it holds goes with the process
+		s.file = f
+	}
+	head := binary.BigEndian.AppendUint32(append([]byte(nil), b.ID[:]...), uint32(len(b.Data)))
+	if _, err := s.file.WriteAt(head, s.wrote); err != nil {
+		return false
+	}
+	if _, err := s.file.WriteAt(b.Data, s.wrote+int64(blockHead)); err != nil {
+		return false
+	}
+	s.wrote += int64(blockHead + len(b.Data))
+	return true
+}
+
+// End says that all blocks were put.
+func (s *Spool) End() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.more.Broadcast()
+}
+
+// Break makes every Put fail with err: the taker will take no more.
+func (s *Spool) Break(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil && s.broken == nil {
+		s.broken = err
+	}
+	s.more.Broadcast()
+}
+
+// Take gives the next block, in the order of the puts; io.EOF after End.
+func (s *Spool) Take() (Block, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.memory) == 0 && s.read == s.wrote && !s.closed {
+		s.more.Wait()
+	}
+	switch {
+	case len(s.memory) > 0:
+		b := s.memory[0]
+		s.memory = s.memory[1:]
+		s.bytes -= len(b.Data)
+		s.more.Broadcast()
+		return b, nil
+	case s.read < s.wrote:
+		return s.fromDisk()
+	}
+	return Block{}, io.EOF
+}
+
+func (s *Spool) fromDisk() (b Block, err error) {
+	var head [blockHead]byte
+	if _, err := s.file.ReadAt(head[:], s.read); err != nil {
+		return b, errors.Join(errors.New("chunk: spool file"), err)
+	}
+	b.ID = pack.ID(head[:len(b.ID)])
+	b.Data = make([]byte, binary.BigEndian.Uint32(head[len(b.ID):]))
+	if _, err := s.file.ReadAt(b.Data, s.read+int64(blockHead)); err != nil {
+		return b, errors.Join(errors.New("chunk: spool file"), err)
+	}
+	s.read += int64(blockHead + len(b.Data))
+	if s.read == s.wrote {
+		s.read, s.wrote = 0, 0 // the file is used again from its beginning
+	}
+	s.more.Broadcast()
+	return b, nil
+}
+
+// Close frees the file.
+func (s *Spool) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.file != nil {
+		s.file.Close()
+	}
+}

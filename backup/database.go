@@ -1,0 +1,245 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"strongroom/backup/chunk"
+	"strongroom/backup/pack"
+	"strongroom/backup/scan"
+)
+
+// busyMax is how long a backup waits for a writer that holds a database.
+const busyMax = 15 * time.Second
+
+// databases takes a snapshot of each database, one after the other. One that
+// SQLite can not read is backed up as a plain file, with a warning.
+func (b *run) databases(ctx context.Context) error {
+	b.meter.phase(PhaseDatabases)
+	for _, it := range b.items {
+		if !it.database {
+			continue
+		}
+		err := b.database(ctx, it)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, scan.ErrDatabase), errors.Is(err, scan.ErrReadOnly):
+			b.warn(it.Full, "no snapshot ("+err.Error()+"): taken as a plain file, which is whole only if nobody was writing")
+			it.database, it.refused = false, true
+		default:
+			return err
+		}
+		b.meter.add(0, 0, it.Full)
+	}
+	return nil
+}
+
+func (b *run) database(ctx context.Context, it *item) error {
+	info, err := os.Lstat(it.Full)
+	if err != nil {
+		return errors.Join(scan.ErrDatabase, err) // gone since: the plain way says so
+	}
+	it.Stat = scan.StatOf(info)
+	now := &seen{Path: it.Full, Stat: it.Stat, Database: &seenDatabase{Log: logStat(it.Full)}}
+	image, same := b.unchangedDatabase(ctx, it, now)
+	changed := 0
+	if !same {
+		if image, changed, err = b.snapshot(ctx, it, image); err != nil {
+			return err
+		}
+	}
+	if err := b.databaseEntry(it, image); err != nil {
+		return err
+	}
+	if now.Database.Image, err = b.new.saveImage(it.Full, image); err != nil {
+		return err
+	}
+	b.remember(it, b.old.seen[it.Full], now, same)
+	if now.Database.Log.Racy(b.start.UnixNano()) {
+		now.Racy = true
+	}
+	b.mu.Lock()
+	b.report.Databases++
+	b.report.Pages += int64(image.Pages)
+	b.report.PagesChanged += int64(changed)
+	b.mu.Unlock()
+	b.meter.add(1, it.Size, it.Full)
+	return nil
+}
+
+// logStat is the state of a database's write-ahead log. An empty one is none:
+// every reader may leave one.
+func logStat(path string) scan.Stat {
+	info, err := os.Lstat(path + "-wal")
+	if err != nil || info.Size() == 0 {
+		return scan.Stat{}
+	}
+	return scan.StatOf(info)
+}
+
+// unchangedDatabase gives what is known of a database, and whether neither it
+// nor its log has changed since. Commits go to one of the two.
+func (b *run) unchangedDatabase(ctx context.Context, it *item, now *seen) (image *chunk.Image, same bool) {
+	old := b.old.seen[it.Full]
+	image = b.old.image(it.Full)
+	if image == nil {
+		image = b.pastImage(ctx, it)
+		old = nil
+	}
+	if image == nil {
+		return nil, false
+	}
+	whole := true
+	image.Forget(func(id pack.ID) bool {
+		has := b.r.pack.Has(id)
+		whole = whole && has
+		return has
+	})
+	return image, whole && old != nil && !old.Racy && old.Stat == now.Stat && old.Database.Log == now.Database.Log
+}
+
+// snapshot scans a live database in one read transaction. What changed goes
+// through a spool, so that the transaction never waits for the network. The
+// image is changed to what the repository will hold.
+func (b *run) snapshot(ctx context.Context, it *item, image *chunk.Image) (*chunk.Image, int, error) {
+	snap, err := scan.OpenDatabase(ctx, it.Full, busyMax)
+	if err != nil {
+		return nil, 0, err
+	}
+	if image == nil || image.PageBytes != snap.PageBytes {
+		image = chunk.NewImage(snap.PageBytes, snap.Pages)
+	}
+	image.Resize(snap.Pages)
+	spool := chunk.NewSpool(b.old.folder)
+	defer spool.Close()
+	sent := make(chan error, 1)
+	go func() { sent <- b.drain(spool) }()
+	s := &scanner{b: b, image: image, spool: spool}
+	err = s.all(ctx, snap)
+	if closed := snap.Close(); err == nil {
+		err = closed
+	}
+	spool.End()
+	if failed := <-sent; failed != nil {
+		err = failed
+	}
+	image.Trim()
+	return image, s.changed, err
+}
+
+// drain stores what comes through the spool.
+func (b *run) drain(spool *chunk.Spool) (err error) {
+	defer func() { spool.Break(err) }()
+	for {
+		block, err := spool.Take()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			_, err = b.w.Add(pack.KindPages, block.ID, block.Data)
+		}
+		if err != nil {
+			spool.Break(err)
+			return err
+		}
+	}
+}
+
+// scanner turns changed pages into groups.
+type scanner struct {
+	b       *run
+	image   *chunk.Image
+	spool   *chunk.Spool
+	pages   []uint32
+	hashes  []chunk.Hash
+	data    []byte
+	changed int
+}
+
+// all scans every page, then reads again the pages that are to be stored
+// once more so that a restore stays cheap: in the same transaction.
+func (s *scanner) all(ctx context.Context, snap *scan.Snapshot) error {
+	s.image.StartLayer()
+	err := snap.Each(ctx, func(number uint32, page []byte) error {
+		s.b.report.BytesRead += int64(len(page))
+		hash := s.b.r.pack.PageHash(page)
+		if known, ok := s.image.Hash(number); ok && known == hash {
+			return nil
+		}
+		s.changed++
+		return s.page(number, hash, page)
+	})
+	if err = errors.Join(err, s.flush()); err != nil {
+		return err
+	}
+	stale := s.image.Stale()
+	s.image.StartLayer()
+	if err := snap.Some(ctx, stale, func(number uint32, page []byte) error {
+		return s.page(number, s.b.r.pack.PageHash(page), page)
+	}); err != nil {
+		return err
+	}
+	return s.flush()
+}
+
+func (s *scanner) page(number uint32, hash chunk.Hash, page []byte) error {
+	s.pages = append(s.pages, number)
+	s.hashes = append(s.hashes, hash)
+	s.data = append(s.data, page...)
+	if len(s.pages) < s.image.GroupPages() {
+		return nil
+	}
+	return s.flush()
+}
+
+// flush ends a group.
+func (s *scanner) flush() error {
+	if len(s.pages) == 0 {
+		return nil
+	}
+	id := s.b.r.pack.SegmentID(pack.KindPages, s.data)
+	if err := s.image.AddGroup(id, s.pages, s.hashes); err != nil {
+		return err
+	}
+	err := s.spool.Put(chunk.Block{ID: id, Data: s.data})
+	s.pages, s.hashes, s.data = s.pages[:0], s.hashes[:0], s.data[:0]
+	return err
+}
+
+// databaseEntry makes a database's entry from its image and stores the
+// segments that describe it.
+func (b *run) databaseEntry(it *item, image *chunk.Image) error {
+	d := &pack.Database{PageBytes: image.PageBytes, Pages: image.Pages, Layers: []pack.Layer{}}
+	for _, l := range image.Layers() {
+		out := pack.Layer{Coding: pack.CodingWhole, Pages: l.Pages}
+		var hashes []pack.ID
+		for _, h := range l.Hashes {
+			ids, err := b.w.AddBytes(pack.KindPageHash, h)
+			if err != nil {
+				return err
+			}
+			hashes = append(hashes, ids...)
+		}
+		runs, err := b.w.AddBytes(pack.KindRuns, pack.AppendRuns(nil, l.Runs))
+		if err != nil {
+			return err
+		}
+		for _, refs := range []struct {
+			to  *pack.Refs
+			ids []pack.ID
+		}{{&out.Runs, runs}, {&out.Groups, l.Groups}, {&out.Hashes, hashes}} {
+			if *refs.to, err = b.w.AddRefs(refs.ids); err != nil {
+				return err
+			}
+		}
+		d.Layers = append(d.Layers, out)
+	}
+	it.entry = it.newEntry(pack.EntryDatabase)
+	it.entry.Size, it.entry.Database = int64(d.PageBytes)*int64(d.Pages), d
+	return nil
+}

@@ -1,0 +1,36 @@
+// Package backup is the loop: it takes folders and live databases into a
+// repository, and back. It is handed 32 bytes, the backup key K, and a
+// store.Store, and knows nothing of passwords or vaults.
+//
+// The life of a chunk: scan finds what changed, chunk cuts it, seal (behind
+// pack) compresses, encrypts and opens again what it sealed, pack fills packs
+// and the store keeps them. The manifest and the device's head go last: an
+// interrupted backup is absent or complete.
+package backup
+
+import (
+	"errors"
+
+	"strongroom/backup/pack"
+)
+
+var (
+	// ErrNoRepository: the storage holds no repository.
+	ErrNoRepository = pack.ErrNoRepository
+	// ErrRepository: Create found a repository; nothing was changed.
+	ErrRepository = pack.ErrRepository
+	// ErrWrongKey: the key is not this repository's.
+	ErrWrongKey = pack.ErrWrongKey
+	// ErrDamaged is what every Damage is, for errors.Is.
+	ErrDamaged = pack.ErrDamaged
+	// ErrPath: there is nothing at a path that was to be backed up.
+	ErrPath = errors.New("backup: nothing to back up at this path")
+	// ErrSnapshot: no snapshot, or more than one, goes by this name.
+	ErrSnapshot = errors.New("backup: no such snapshot")
+	// ErrDiffers: a restore found other content where it would write, and
+	// wrote nothing.
+	ErrDiffers = errors.New("backup: other content is in the way")
+	// ErrUnsafe: a snapshot names a path outside the target. Nothing that
+	// this program wrote does.
+	ErrUnsafe = errors.New("backup: a path leads out of the target")
+)

@@ -1,0 +1,196 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+
+	"strongroom/backup/chunk"
+	"strongroom/backup/pack"
+	"strongroom/backup/scan"
+)
+
+// readersMax is how many files are read at once. Each reader has one segment
+// in memory; packs are fewer, and a reader waits for them.
+const readersMax = 8
+
+func readers() int { return min(readersMax, 2*runtime.GOMAXPROCS(0)) }
+
+// files backs up everything but databases.
+func (b *run) files(ctx context.Context) error {
+	b.meter.phase(PhaseFiles)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	work := make(chan *item)
+	var wg sync.WaitGroup
+	for range readers() {
+		wg.Go(func() {
+			buf := make([]byte, chunk.FileBytes)
+			for it := range work {
+				if err := b.file(ctx, it, buf); err != nil {
+					cancel(err)
+					return
+				}
+			}
+		})
+	}
+	for _, it := range b.plainItems() {
+		select {
+		case work <- it:
+		case <-ctx.Done():
+		}
+	}
+	close(work)
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// plainItems makes the entries of folders and links, and gives the files
+// that are to be looked at. What SQLite keeps beside a database is in its
+// snapshot and is left out.
+func (b *run) plainItems() (out []*item) {
+	side := map[string]bool{}
+	for _, it := range b.items {
+		if it.database {
+			for _, path := range scan.SideFiles(it.Full) {
+				side[path] = true
+			}
+		}
+	}
+	for _, it := range b.items {
+		switch {
+		case it.Kind == scan.KindDir:
+			it.entry = it.newEntry(pack.EntryDir)
+		case it.Kind == scan.KindLink:
+			it.entry = it.newEntry(pack.EntrySymlink)
+			it.entry.Link = it.Link
+		case !it.database && !side[it.Full]:
+			out = append(out, it)
+		}
+	}
+	return out
+}
+
+func (it *item) newEntry(kind pack.EntryKind) *pack.Entry {
+	return &pack.Entry{Kind: kind, Root: it.root, Path: it.Rel, Mode: it.Mode, ModNanos: it.ModNanos}
+}
+
+// file backs up one plain file. Its error ends the backup; a file that can
+// not be read is a warning.
+func (b *run) file(ctx context.Context, it *item, buf []byte) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	old := b.old.seen[it.Full]
+	ids, size, now, fresh := b.unchanged(it, old)
+	if !fresh {
+		var failed *readError
+		var err error
+		ids, size, now, err = b.readFile(it, buf)
+		if errors.As(err, &failed) {
+			b.warn(it.Full, "left out: "+failed.err.Error())
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	refs, err := b.w.AddRefs(ids)
+	if err != nil {
+		return err
+	}
+	it.entry = it.newEntry(pack.EntryFile)
+	it.entry.Size, it.entry.ModNanos, it.entry.Content = size, now.ModNanos, &refs
+	b.remember(it, old, &seen{Path: it.Full, Stat: now, IDs: joinIDs(ids)}, fresh)
+	b.meter.add(1, it.Size, it.Full)
+	return nil
+}
+
+// unchanged gives what is known of a file that looks as it did, if the
+// repository still has all of it.
+func (b *run) unchanged(it *item, old *seen) (ids []pack.ID, size int64, now scan.Stat, ok bool) {
+	if old == nil || old.Database != nil || old.Racy || old.Stat != it.Stat {
+		return nil, 0, now, false
+	}
+	ids = splitIDs(old.IDs)
+	for _, id := range ids {
+		if !b.r.pack.Has(id) {
+			return nil, 0, now, false
+		}
+	}
+	return ids, it.Size, it.Stat, true
+}
+
+// readError is a file that can not be read, as opposed to a storage that
+// fails.
+type readError struct{ err error }
+
+func (e *readError) Error() string { return e.err.Error() }
+
+// readFile reads and stores a file. One that changes meanwhile is read once
+// more; if it changes again, the last reading counts, with a warning.
+func (b *run) readFile(it *item, buf []byte) (ids []pack.ID, size int64, now scan.Stat, err error) {
+	f, database, err := scan.Open(it.Full)
+	if err != nil {
+		return nil, 0, now, &readError{err}
+	}
+	defer f.Close()
+	if database && !it.refused {
+		b.warn(it.Full, "became a database while the backup ran: taken as a plain file")
+	}
+	for range 2 {
+		before, err := f.Stat()
+		if err != nil {
+			return nil, 0, now, &readError{err}
+		}
+		f.Rewind()
+		if ids, size, err = b.segments(f, buf); err != nil {
+			return nil, 0, now, err
+		}
+		if now, err = f.Stat(); err != nil {
+			return nil, 0, now, &readError{err}
+		}
+		if now == before && now.Size == size {
+			return ids, size, now, nil
+		}
+	}
+	b.warn(it.Full, "changed while it was read, twice: what is in the backup may be neither the old nor the new")
+	now.ChangeNanos = -1 // as no file has: it is read again next time
+	return ids, size, now, nil
+}
+
+// segments reads to the end of f and stores each segment.
+func (b *run) segments(f *scan.File, buf []byte) (ids []pack.ID, size int64, err error) {
+	var store error
+	size, err = chunk.File(f, buf, func(segment []byte) error {
+		id := b.r.pack.SegmentID(pack.KindFile, segment)
+		_, store = b.w.Add(pack.KindFile, id, segment)
+		ids = append(ids, id)
+		return store
+	})
+	b.mu.Lock()
+	b.report.BytesRead += size
+	b.mu.Unlock()
+	if err != nil && store == nil {
+		err = &readError{err}
+	}
+	return ids, size, err
+}
+
+// remember keeps what was seen and counts it.
+func (b *run) remember(it *item, old, now *seen, fresh bool) {
+	now.Racy = now.Stat.Racy(b.start.UnixNano())
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !it.refused { // SQLite is asked again next time
+		b.new.seen[it.Full] = now
+	}
+	b.report.Files++
+	switch {
+	case old == nil:
+		b.report.FilesNew++
+	case !fresh && !(now.Database == nil && string(old.IDs) == string(now.IDs)):
+		b.report.FilesChanged++
+	}
+}

@@ -1,0 +1,48 @@
+package backup
+
+import (
+	"sync"
+	"time"
+)
+
+// meter counts and tells. Many goroutines may count at once; tell is called
+// by one at a time.
+type meter struct {
+	tell func(Progress) // may be nil
+	sent func() int64   // may be nil
+
+	mu   sync.Mutex
+	now  Progress  // guarded by mu
+	last time.Time // guarded by mu
+}
+
+// tellEvery is how often progress is told within a phase.
+const tellEvery = 100 * time.Millisecond
+
+// phase begins a phase and tells so.
+func (m *meter) phase(name string) {
+	m.update(true, func(p *Progress) { p.Phase, p.Current = name, "" })
+}
+
+// add counts and tells now and then.
+func (m *meter) add(files int, bytes int64, current string) {
+	m.update(false, func(p *Progress) {
+		p.FilesDone += files
+		p.BytesDone += bytes
+		p.Current = current
+	})
+}
+
+func (m *meter) update(always bool, change func(*Progress)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change(&m.now)
+	if m.tell == nil || !always && time.Since(m.last) < tellEvery {
+		return
+	}
+	if m.sent != nil {
+		m.now.BytesSent = m.sent()
+	}
+	m.last = time.Now()
+	m.tell(m.now)
+}

@@ -1,0 +1,128 @@
+package backup
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"strongroom/backup/pack"
+)
+
+// idDigits is how many digits of a snapshot's id people see, unless two
+// snapshots have the same.
+const idDigits = 8
+
+// snapshot is a live snapshot whose manifest could be read.
+type snapshot struct {
+	ref      pack.SnapshotRef
+	manifest *pack.Manifest
+}
+
+// Snapshots gives the live snapshots of all devices, oldest first, and what
+// is damaged: a damaged manifest costs only its own snapshot.
+func (r *Repository) Snapshots(ctx context.Context) ([]SnapshotInfo, []Damage, error) {
+	if _, _, err := r.pack.LoadIndex(ctx); err != nil {
+		return nil, nil, err
+	}
+	all, damage, err := r.snapshots(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var out []SnapshotInfo
+	for _, s := range all {
+		out = append(out, info(s.manifest))
+	}
+	widenIDs(out, all)
+	return out, damage, nil
+}
+
+func (r *Repository) snapshots(ctx context.Context) (out []snapshot, damage []Damage, err error) {
+	refs, found, err := r.pack.Snapshots(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	damage = plainDamage(found)
+	for _, ref := range refs {
+		m, err := r.pack.Manifest(ctx, ref)
+		if ds := damagesIn(err); len(ds) > 0 {
+			damage = append(damage, plainDamage(ds)...)
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		out = append(out, snapshot{ref, m})
+	}
+	return out, damage, nil
+}
+
+func info(m *pack.Manifest) SnapshotInfo {
+	return SnapshotInfo{
+		ID: hex.EncodeToString(m.Snapshot[:])[:idDigits], Time: time.Unix(0, m.TimeNanos), Host: m.Host,
+		Device: hex.EncodeToString(m.Device[:]), Paths: m.Roots, Files: int(m.Entries), Bytes: int64(m.Bytes),
+	}
+}
+
+// widenIDs gives whole ids to those that share their first digits.
+func widenIDs(infos []SnapshotInfo, all []snapshot) {
+	count := map[string]int{}
+	for _, i := range infos {
+		count[i.ID]++
+	}
+	for i := range infos {
+		if count[infos[i].ID] > 1 {
+			infos[i].ID = hex.EncodeToString(all[i].manifest.Snapshot[:])
+		}
+	}
+}
+
+// find gives the snapshot that a person names: "latest", an id or the
+// beginning of one.
+func (r *Repository) find(ctx context.Context, name string) (*pack.Manifest, error) {
+	all, damage, err := r.snapshots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found []*pack.Manifest
+	for _, s := range all {
+		if name == "latest" {
+			found = []*pack.Manifest{s.manifest} // the last is the newest
+		} else if strings.HasPrefix(hex.EncodeToString(s.manifest.Snapshot[:]), strings.ToLower(name)) && name != "" {
+			found = append(found, s.manifest)
+		}
+	}
+	if len(found) == 1 {
+		return found[0], nil
+	}
+	what := fmt.Errorf("%w: %q names %d of %d", ErrSnapshot, name, len(found), len(all))
+	for _, d := range damage {
+		what = errors.Join(what, d)
+	}
+	return nil, what
+}
+
+func plainDamage(in []*pack.Damage) (out []Damage) {
+	for _, d := range in {
+		out = append(out, Damage{Object: d.Object, What: d.What})
+	}
+	return out
+}
+
+// damagesIn finds every pack.Damage in joined or wrapped errors.
+func damagesIn(err error) (out []*pack.Damage) {
+	switch e := err.(type) {
+	case nil:
+	case *pack.Damage:
+		out = append(out, e)
+	case interface{ Unwrap() []error }:
+		for _, below := range e.Unwrap() {
+			out = append(out, damagesIn(below)...)
+		}
+	case interface{ Unwrap() error }:
+		out = damagesIn(e.Unwrap())
+	}
+	return out
+}

@@ -1,0 +1,219 @@
+package backup
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"strongroom/backup/chunk"
+	"strongroom/backup/pack"
+	"strongroom/backup/scan"
+)
+
+// state is what this device remembers of its last backup: a cache. A file
+// that looks as it did then is not read again. It is checked against K, and
+// whatever it says of segments is checked against the repository's index, so
+// that a lost, old or garbled state costs bytes and never a good segment.
+type state struct {
+	folder string
+	key    [sha256.Size]byte
+	seen   map[string]*seen // by full path
+}
+
+// seen is one file as it was.
+type seen struct {
+	Path     string        `cbor:"1,keyasint"`
+	Stat     scan.Stat     `cbor:"2,keyasint"`
+	Racy     bool          `cbor:"3,keyasint"` // may have changed since without showing it
+	IDs      []byte        `cbor:"4,keyasint"` // of a plain file's segments, joined
+	Database *seenDatabase `cbor:"5,keyasint,omitempty"`
+}
+
+// seenDatabase is what there is more to a database.
+type seenDatabase struct {
+	Log   scan.Stat         `cbor:"1,keyasint"` // of its write-ahead log; zero if none or empty
+	Image [sha256.Size]byte `cbor:"2,keyasint"` // hash of its image file
+}
+
+type savedState struct {
+	Version uint8   `cbor:"1,keyasint"`
+	Seen    []*seen `cbor:"2,keyasint"`
+}
+
+const (
+	stateVersion  = 1
+	stateFile     = "state"
+	stateBytesMax = 1 << 30
+)
+
+var stateDecoding = func() cbor.DecMode {
+	m, err := cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid, MaxArrayElements: 1 << 26}.DecMode()
+	if err != nil {
+		panic(err) // only options out of range can fail
+	}
+	return m
+}()
+
+// openState reads the state of a repository below stateDir. What can not be
+// read or does not check is an empty state.
+func (r *Repository) openState(stateDir string) (*state, error) {
+	id := r.ID()
+	s := &state{folder: filepath.Join(stateDir, hex.EncodeToString(id[:])), key: r.stateKey, seen: map[string]*seen{}}
+	if err := os.MkdirAll(s.folder, 0o700); err != nil {
+		return nil, err
+	}
+	b, err := readFile(filepath.Join(s.folder, stateFile))
+	if err != nil {
+		return s, nil
+	}
+	for _, f := range s.parse(b) {
+		s.seen[f.Path] = f
+	}
+	return s, nil
+}
+
+// readFile reads a file of the local state, if its size is sane.
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > stateBytesMax {
+		err = errors.New("backup: local state too large")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+}
+
+// parse gives what a state file says if its checksum under K is right.
+func (s *state) parse(b []byte) []*seen {
+	if len(b) < sha256.Size || !hmac.Equal(b[:sha256.Size], s.sum(b[sha256.Size:])) {
+		return nil
+	}
+	var saved savedState
+	if err := stateDecoding.Unmarshal(b[sha256.Size:], &saved); err != nil || saved.Version != stateVersion {
+		return nil
+	}
+	return saved.Seen
+}
+
+func (s *state) sum(body []byte) []byte {
+	m := hmac.New(sha256.New, s.key[:])
+	m.Write(body)
+	return m.Sum(nil)
+}
+
+// save replaces the state by what is remembered now.
+func (s *state) save() error {
+	saved := savedState{Version: stateVersion}
+	for _, f := range s.seen {
+		saved.Seen = append(saved.Seen, f)
+	}
+	body, err := cbor.Marshal(saved)
+	if err != nil {
+		return err
+	}
+	return s.write(stateFile, append(s.sum(body), body...))
+}
+
+// write replaces one file of the state. It is not synced: a torn one does
+// not check.
+func (s *state) write(name string, b []byte) error {
+	temp := filepath.Join(s.folder, name+".new")
+	if err := os.WriteFile(temp, b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temp, filepath.Join(s.folder, name))
+}
+
+const imagePrefix = "image-"
+
+func imageFile(path string) string {
+	sum := sha256.Sum256([]byte(path))
+	return imagePrefix + hex.EncodeToString(sum[:16])
+}
+
+// saveImage keeps a database's image and gives its hash.
+func (s *state) saveImage(path string, m *chunk.Image) ([sha256.Size]byte, error) {
+	b := m.Bytes()
+	return sha256.Sum256(b), s.write(imageFile(path), b)
+}
+
+// image gives a database's image, nil if it is not the one remembered.
+func (s *state) image(path string) *chunk.Image {
+	f := s.seen[path]
+	if f == nil || f.Database == nil {
+		return nil
+	}
+	b, err := readFile(filepath.Join(s.folder, imageFile(path)))
+	if err != nil || sha256.Sum256(b) != f.Database.Image {
+		return nil
+	}
+	m, err := chunk.ParseImage(b)
+	if err != nil {
+		return nil
+	}
+	return m
+}
+
+// sweep deletes images that belong to no remembered database.
+func (s *state) sweep() {
+	live := map[string]bool{}
+	for path, f := range s.seen {
+		if f.Database != nil {
+			live[imageFile(path)] = true
+		}
+	}
+	entries, _ := os.ReadDir(s.folder)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), imagePrefix) && !live[e.Name()] {
+			os.Remove(filepath.Join(s.folder, e.Name()))
+		}
+	}
+}
+
+func joinIDs(ids []pack.ID) []byte {
+	out := make([]byte, 0, len(ids)*len(pack.ID{}))
+	for _, id := range ids {
+		out = append(out, id[:]...)
+	}
+	return out
+}
+
+func splitIDs(b []byte) []pack.ID {
+	out := make([]pack.ID, len(b)/len(pack.ID{}))
+	for i := range out {
+		out[i] = pack.ID(b[i*len(pack.ID{}):])
+	}
+	return out
+}
+
+const deviceFile = "device"
+
+// device gives this device's random id, made at its first backup. It is the
+// same for every repository.
+func device(stateDir string) (id pack.DeviceID, err error) {
+	path := filepath.Join(stateDir, deviceFile)
+	if b, err := readFile(path); err == nil {
+		if n, err := hex.Decode(id[:], []byte(strings.TrimSpace(string(b)))); err == nil && n == len(id) {
+			return id, nil
+		}
+	}
+	return newDevice(stateDir)
+}
+
+// newDevice takes a new id.
+func newDevice(stateDir string) (id pack.DeviceID, err error) {
+	if err := os.MkdirAll(stateDir, 0o700); err != nil {
+		return id, fmt.Errorf("state folder: %w", err)
+	}
+	rand.Read(id[:])
+	return id, os.WriteFile(filepath.Join(stateDir, deviceFile), []byte(hex.EncodeToString(id[:])+"\n"), 0o600)
+}
