@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"sync"
 
 	"strongroom/backup/chunk"
 	"strongroom/backup/pack"
@@ -60,30 +61,62 @@ func (b *run) readPastOf(ctx context.Context, h *pack.HeadAt) {
 	}
 }
 
-// image reads a database's image from the repository.
+// image reads a database's image from the repository, in two batches.
 func (r *Repository) image(ctx context.Context, d *pack.Database) (*chunk.Image, error) {
+	var lists []pack.ID
+	for _, l := range d.Layers {
+		for _, refs := range []pack.Refs{l.Runs, l.Groups, l.Hashes} {
+			lists = append(lists, refs.Lists...)
+		}
+	}
+	texts, err := r.texts(ctx, lists)
+	if err != nil {
+		return nil, err
+	}
+	var wanted []pack.ID
+	for _, l := range d.Layers {
+		wanted = append(append(wanted, idsOf(l.Runs, texts)...), idsOf(l.Hashes, texts)...)
+	}
+	parts, err := r.texts(ctx, wanted)
+	if err != nil {
+		return nil, err
+	}
 	m := chunk.NewImage(d.PageBytes, d.Pages)
-	for i := range d.Layers {
-		l := &d.Layers[i]
-		runs, err := r.pack.Runs(ctx, l)
+	for _, l := range d.Layers {
+		runs, err := pack.ParseRuns(join(idsOf(l.Runs, texts), parts), l.Pages)
 		if err != nil {
 			return nil, err
 		}
-		groups, err := r.pack.IDs(ctx, l.Groups)
-		if err != nil {
-			return nil, err
-		}
-		ids, err := r.pack.IDs(ctx, l.Hashes)
-		if err != nil {
-			return nil, err
-		}
-		hashes, err := r.pack.ReadJoined(ctx, pack.KindPageHash, ids)
-		if err != nil {
-			return nil, err
-		}
-		if err := m.AddStored(runs, groups, hashes, r.pack.Size); err != nil {
+		if err := m.AddStored(runs, idsOf(l.Groups, texts), join(idsOf(l.Hashes, texts), parts), r.pack.Size); err != nil {
 			return nil, err
 		}
 	}
 	return m, nil
+}
+
+// texts reads segments whole into memory.
+func (r *Repository) texts(ctx context.Context, ids []pack.ID) (map[pack.ID][]byte, error) {
+	out := map[pack.ID][]byte{}
+	var mu sync.Mutex
+	err := r.pack.ReadAll(ctx, ids, func(id pack.ID, plain []byte) error {
+		mu.Lock()
+		defer mu.Unlock()
+		out[id] = append([]byte(nil), plain...)
+		return nil
+	})
+	return out, err
+}
+
+func idsOf(refs pack.Refs, texts map[pack.ID][]byte) []pack.ID {
+	if len(refs.Lists) == 0 {
+		return refs.Direct
+	}
+	return splitIDs(join(refs.Lists, texts))
+}
+
+func join(ids []pack.ID, texts map[pack.ID][]byte) (out []byte) {
+	for _, id := range ids {
+		out = append(out, texts[id]...)
+	}
+	return out
 }

@@ -1,0 +1,232 @@
+package backup
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"strongroom/backup/chunk"
+	"strongroom/backup/pack"
+)
+
+// RestoreOptions say how a restore runs.
+type RestoreOptions struct {
+	// StateDir, if named, learns what was restored, so that the next backup
+	// from there sends nothing again.
+	StateDir string
+	Progress func(Progress)
+	// Overwrite replaces files of other content. A folder is never replaced
+	// by a file.
+	Overwrite bool
+}
+
+// restore is one restore.
+type restore struct {
+	r        *Repository
+	opt      RestoreOptions
+	target   string
+	root     *os.Root // of target: no link leads a write out of it
+	manifest *pack.Manifest
+	names    []string // of the manifest's roots, under the target
+	goals    []*goal
+	uses     map[pack.ID][]use
+	found    []*pack.Damage // by the index: which segments are gone and why
+	listLost bool           // so that not even the names of some files are known
+	meter    *meter
+
+	mu     sync.Mutex
+	ready  []*goal       // guarded by mu: whole under their temporary names
+	bytes  int64         // guarded by mu: of ready
+	report RestoreReport // guarded by mu while segments come in
+}
+
+// goal is one thing to restore.
+type goal struct {
+	entry *pack.Entry
+	name  string       // below the target
+	ids   []pack.ID    // of a file
+	image *chunk.Image // of a database
+	left  int          // segments not yet written; restore.mu
+	lost  bool         // can not be restored whole; restore.mu
+	kept  bool         // is there already
+	begun bool         // has a temporary file; restore.mu
+}
+
+// use is one place that a segment is written to.
+type use struct {
+	goal   *goal
+	offset int64        // in a file
+	group  *chunk.Group // of a database
+}
+
+// Restore writes a snapshot ("latest", an id or the beginning of one) below
+// target: each root under its last name. A file appears whole or not at all,
+// and one with other content that is in the way stops the restore before
+// anything is written (ErrDiffers), unless Overwrite. What is damaged is named in the report and in the
+// error (ErrDamaged); everything else is restored.
+func (r *Repository) Restore(ctx context.Context, snapshot, target string, opt RestoreOptions) (RestoreReport, error) {
+	start := time.Now()
+	j := &restore{r: r, opt: opt, uses: map[pack.ID][]use{}, meter: &meter{tell: opt.Progress}}
+	j.meter.phase(PhaseScan)
+	if err := j.open(ctx, snapshot, target); err != nil {
+		return RestoreReport{}, err
+	}
+	defer j.root.Close()
+	for _, step := range []func(context.Context) error{j.plan, j.look, j.write, j.finish} {
+		if err := step(ctx); err != nil {
+			j.clean()
+			return RestoreReport{}, err
+		}
+	}
+	j.report.Elapsed = time.Since(start)
+	return j.report, j.damageError()
+}
+
+func (j *restore) open(ctx context.Context, snapshot, target string) (err error) {
+	if _, j.found, err = j.r.pack.LoadIndex(ctx); err != nil {
+		return err
+	}
+	if j.manifest, err = j.r.find(ctx, snapshot); err != nil {
+		return err
+	}
+	j.report.Snapshot = info(j.manifest)
+	j.names = rootNames(j.manifest.Roots)
+	if err := os.MkdirAll(target, 0o755); err != nil {
+		return err
+	}
+	if j.target, err = realPath(target); err != nil {
+		return err
+	}
+	j.root, err = os.OpenRoot(j.target)
+	return err
+}
+
+// plan reads the lists and finds out which segments go where.
+func (j *restore) plan(ctx context.Context) error {
+	var unsafe error
+	fault := j.r.pack.Entries(ctx, j.manifest, func(e *pack.Entry) error {
+		g := &goal{entry: e}
+		if g.name, unsafe = j.place(e); unsafe != nil {
+			return unsafe
+		}
+		j.goals = append(j.goals, g)
+		return ctx.Err()
+	})
+	if unsafe != nil || ctx.Err() != nil {
+		return errors.Join(unsafe, ctx.Err())
+	}
+	if fault != nil {
+		if err := j.damaged(fault, "a list of files"); err != nil {
+			return err
+		}
+		j.listLost = true
+	}
+	for _, g := range j.goals {
+		if err := j.content(ctx, g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place is where an entry goes, below the target. Attack: a list that names
+// "../../.ssh/authorized_keys". Only who holds K can write one; still no path
+// leaves the target, and os.Root follows no link out of it either.
+func (j *restore) place(e *pack.Entry) (string, error) {
+	if int(e.Root) >= len(j.names) {
+		return "", fmt.Errorf("%w: root %d", ErrUnsafe, e.Root)
+	}
+	name := j.names[e.Root]
+	if e.Path != "" {
+		name += "/" + e.Path
+	}
+	if !filepath.IsLocal(filepath.FromSlash(name)) || path.Clean(name) != name || strings.ContainsRune(name, 0) {
+		return "", fmt.Errorf("%w: %q", ErrUnsafe, name)
+	}
+	return name, nil
+}
+
+// content finds the segments of a file or the image of a database.
+func (j *restore) content(ctx context.Context, g *goal) (err error) {
+	switch g.entry.Kind {
+	case pack.EntryFile:
+		g.ids, err = j.r.pack.IDs(ctx, *g.entry.Content)
+	case pack.EntryDatabase:
+		g.image, err = j.r.image(ctx, g.entry.Database)
+	}
+	if err == nil {
+		return nil
+	}
+	g.lost = true
+	return j.damaged(err, "what says where the file's parts are", g.name)
+}
+
+// damaged notes why files are lost. An error that is not damage (the storage
+// can not be reached) is given back.
+func (j *restore) damaged(err error, what string, files ...string) error {
+	found := damagesIn(err)
+	for _, d := range found {
+		j.report.Damaged = append(j.report.Damaged, Damage{Object: d.Object, What: what + ": " + d.What, Files: files})
+	}
+	lasting := errors.Is(err, pack.ErrUnknownSegment) || errors.Is(err, pack.ErrMalformed) ||
+		errors.Is(err, pack.ErrUnknownKind) || errors.Is(err, chunk.ErrImage)
+	if len(found) == 0 && !lasting {
+		return err
+	}
+	if lasting {
+		j.report.Damaged = append(j.report.Damaged, Damage{Object: "snapshot " + j.report.Snapshot.ID, What: what + ": " + err.Error(), Files: files})
+	}
+	return nil
+}
+
+// damageError is nil if everything was restored.
+func (j *restore) damageError() error {
+	var lost []string
+	for _, g := range j.goals {
+		if g.lost {
+			lost = append(lost, g.name)
+		}
+	}
+	if len(lost) == 0 && !j.listLost {
+		return nil
+	}
+	return fmt.Errorf("%w: %d files could not be restored (%s); all others were", ErrDamaged, len(lost), some(lost))
+}
+
+// someMax is how many names an error says.
+const someMax = 5
+
+func some(names []string) string {
+	if len(names) == 0 {
+		return "their names are lost with a list"
+	}
+	out := strings.Join(names[:min(len(names), someMax)], ", ")
+	if len(names) > someMax {
+		out += ", ..."
+	}
+	return out
+}
+
+// temp is the temporary name of a goal, the same at every try.
+func (j *restore) temp(g *goal) string {
+	id := j.r.pack.SegmentID(0, []byte(g.name))
+	return path.Join(path.Dir(g.name), ".strongroom-"+hex.EncodeToString(id[:8])+".part")
+}
+
+// clean removes temporary files.
+func (j *restore) clean() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, g := range j.goals {
+		if g.begun {
+			j.root.Remove(j.temp(g))
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package backup
+
+import (
+	"context"
+	"os"
+	"path"
+	"time"
+
+	"strongroom/backup/pack"
+	"strongroom/backup/scan"
+)
+
+// finish makes links, sets the folders' modes and times (which writing into
+// them changed), and tells the local state.
+func (j *restore) finish(ctx context.Context) error {
+	j.meter.phase(PhaseFinish)
+	for _, g := range j.goals {
+		if g.entry.Kind == pack.EntrySymlink && !g.kept && !g.lost {
+			if err := j.link(g); err != nil {
+				return err
+			}
+		}
+	}
+	for i := len(j.goals) - 1; i >= 0; i-- { // those within before those around
+		if err := j.attributes(j.goals[i]); err != nil {
+			return err
+		}
+	}
+	for _, g := range j.goals {
+		if g.kept && g.entry.Kind != pack.EntryDir {
+			j.report.FilesKept++
+		}
+	}
+	if err := syncFolders(j.root, j.folders()); err != nil {
+		return err
+	}
+	if j.opt.StateDir == "" {
+		return nil
+	}
+	if err := j.remember(); err != nil {
+		j.report.Warnings = append(j.report.Warnings, Warning{Path: j.opt.StateDir, What: "the local state was not kept, the next backup reads everything: " + err.Error()})
+	}
+	return nil
+}
+
+func (j *restore) link(g *goal) error {
+	temp := j.temp(g)
+	if err := j.root.Remove(temp); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	if err := j.folder(path.Dir(g.name)); err != nil {
+		return err
+	}
+	if err := j.root.Symlink(g.entry.Link, temp); err != nil {
+		return err
+	}
+	if err := j.root.Rename(temp, g.name); err != nil {
+		j.root.Remove(temp)
+		return err
+	}
+	j.report.Files++
+	return nil
+}
+
+// attributes sets mode and time of folders, and of files that were there.
+func (j *restore) attributes(g *goal) error {
+	if g.lost || g.entry.Kind == pack.EntrySymlink || g.entry.Kind != pack.EntryDir && !g.kept {
+		return nil
+	}
+	if err := j.root.Chmod(g.name, scan.FileMode(g.entry.Mode)); err != nil {
+		return err
+	}
+	when := time.Unix(0, g.entry.ModNanos)
+	return j.root.Chtimes(g.name, when, when)
+}
+
+func (j *restore) folders() (out []string) {
+	for _, g := range j.goals {
+		if g.entry.Kind == pack.EntryDir {
+			out = append(out, g.name)
+		}
+	}
+	return append(out, ".")
+}
+
+// remember fills the local state with what is now in the target.
+func (j *restore) remember() error {
+	s, err := j.r.openState(j.opt.StateDir)
+	if err != nil {
+		return err
+	}
+	now := time.Now().UnixNano()
+	for _, g := range j.goals {
+		if g.lost || g.entry.Kind == pack.EntryDir || g.entry.Kind == pack.EntrySymlink {
+			continue
+		}
+		full := j.full(g)
+		info, err := os.Lstat(full)
+		if err != nil {
+			return err
+		}
+		f := &seen{Path: full, Stat: scan.StatOf(info), IDs: joinIDs(g.ids)}
+		f.Racy = f.Stat.Racy(now)
+		if g.image != nil {
+			f.Database = &seenDatabase{Log: logStat(full)}
+			if f.Database.Image, err = s.saveImage(full, g.image); err != nil {
+				return err
+			}
+		}
+		s.seen[full] = f
+	}
+	return s.save()
+}

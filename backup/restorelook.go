@@ -1,0 +1,110 @@
+package backup
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"strongroom/backup/chunk"
+	"strongroom/backup/pack"
+	"strongroom/backup/scan"
+)
+
+// look compares what is in the target already. Nothing is written before all
+// of it was looked at.
+func (j *restore) look(ctx context.Context) error {
+	var differ []string
+	buf := make([]byte, chunk.FileBytes)
+	for _, g := range j.goals {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if g.lost {
+			continue
+		}
+		info, err := j.root.Lstat(g.name)
+		same, replaceable := false, true
+		if err == nil {
+			same, replaceable = j.same(g, info, buf), !info.IsDir()
+		} else if !os.IsNotExist(err) && !isNotDir(err) {
+			return err
+		}
+		if g.entry.Kind == pack.EntryDatabase && !same && j.hasSide(g) {
+			err = nil // a log beside it would be taken for this database's
+		}
+		if g.kept = same; same || err != nil {
+			continue
+		}
+		if !replaceable || !j.opt.Overwrite {
+			differ = append(differ, g.name)
+		}
+	}
+	if len(differ) > 0 {
+		return fmt.Errorf("%w: %d in %s (%s); nothing was written", ErrDiffers, len(differ), j.target, some(differ))
+	}
+	return nil
+}
+
+// same tells whether what is there is what the snapshot has.
+func (j *restore) same(g *goal, info fs.FileInfo, buf []byte) bool {
+	switch g.entry.Kind {
+	case pack.EntryDir:
+		return info.IsDir()
+	case pack.EntrySymlink:
+		link, err := j.root.Readlink(g.name)
+		return err == nil && link == g.entry.Link
+	}
+	if !info.Mode().IsRegular() || info.Size() != g.entry.Size {
+		return false
+	}
+	f, _, err := scan.Open(j.full(g))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	if g.entry.Kind == pack.EntryDatabase {
+		return !j.hasSide(g) && j.samePages(g, f)
+	}
+	at := 0
+	_, err = chunk.File(f, buf, func(segment []byte) error {
+		if at >= len(g.ids) || j.r.pack.SegmentID(pack.KindFile, segment) != g.ids[at] {
+			return ErrDiffers
+		}
+		at++
+		return nil
+	})
+	return err == nil && at == len(g.ids)
+}
+
+func (j *restore) samePages(g *goal, f *scan.File) bool {
+	page := make([]byte, g.image.PageBytes)
+	for number := uint32(1); number <= g.image.Pages; number++ {
+		if _, err := io.ReadFull(f, page); err != nil {
+			return false
+		}
+		hash, ok := g.image.Hash(number)
+		if !ok || j.r.pack.PageHash(page) != hash {
+			return false
+		}
+	}
+	return true
+}
+
+// hasSide tells whether a log or journal with something in it lies where a
+// database goes.
+func (j *restore) hasSide(g *goal) bool {
+	for _, side := range scan.SideFiles(g.name) {
+		if info, err := j.root.Lstat(side); err == nil && info.Size() > 0 && !isShared(side) {
+			return true
+		}
+	}
+	return false
+}
+
+// isShared: the -shm file says nothing without its log.
+func isShared(side string) bool { return filepath.Ext(side) != "" && side[len(side)-4:] == "-shm" }
+
+func (j *restore) full(g *goal) string { return filepath.Join(j.target, filepath.FromSlash(g.name)) }
