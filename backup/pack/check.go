@@ -3,7 +3,9 @@ package pack
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"sync"
 
 	"strongroom/store"
 )
@@ -148,25 +150,71 @@ func (r *Repo) CheckData(ctx context.Context) ([]*Damage, error) {
 	if err != nil {
 		return nil, err
 	}
+	tables := r.tables()
+	work := make(chan *packInfo)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var mu sync.Mutex
+	var readers sync.WaitGroup
+	for range checkWorkers {
+		readers.Go(func() {
+			for p := range work {
+				more, err := r.checkStored(ctx, p, tables[p])
+				if err != nil {
+					cancel(err)
+					return
+				}
+				mu.Lock()
+				damage = append(damage, more...)
+				mu.Unlock()
+			}
+		})
+	}
+	err = feed(ctx, work, slices.Collect(maps.Keys(tables)))
+	readers.Wait()
+	if err == nil {
+		err = context.Cause(ctx)
+	}
+	return mergeDamage(damage), err
+}
+
+// checkWorkers is how many packs CheckData holds in memory.
+const checkWorkers = 3
+
+func (r *Repo) checkStored(ctx context.Context, p *packInfo, segments []segment) ([]*Damage, error) {
+	b, err := r.st.Get(ctx, p.name.under(prefixPack), 0, -1)
+	if errors.Is(err, store.ErrNotFound) {
+		return []*Damage{{Object: p.name.under(prefixPack), What: "missing", Lost: ids(segments)}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.checkPack(p, segments, b), nil
+}
+
+// tables gives every known pack's segments in their order.
+func (r *Repo) tables() map[*packInfo][]segment {
 	r.mu.RLock()
-	names := make([]Name, 0, len(r.index.packs))
-	for n := range r.index.packs {
-		names = append(names, n)
+	defer r.mu.RUnlock()
+	at := map[*packInfo][]wanted{}
+	for _, p := range r.index.packs {
+		at[p] = nil
 	}
-	r.mu.RUnlock()
-	slices.SortFunc(names, func(a, b Name) int { return slices.Compare(a[:], b[:]) })
-	for _, n := range names {
-		object := n.under(prefixPack)
-		b, err := r.st.Get(ctx, object, 0, -1)
-		if errors.Is(err, store.ErrNotFound) {
-			damage = append(damage, &Damage{Object: object, What: "missing"})
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		_, more := r.openWhole(object, b)
-		damage = append(damage, more...)
+	for id, p := range r.index.at {
+		at[p.pack] = append(at[p.pack], wanted{id, p})
 	}
-	return mergeDamage(damage), nil
+	for id, places := range r.index.more {
+		for _, p := range places {
+			at[p.pack] = append(at[p.pack], wanted{id, p})
+		}
+	}
+	out := make(map[*packInfo][]segment, len(at))
+	for p, all := range at {
+		slices.SortFunc(all, byOffset)
+		out[p] = make([]segment, len(all))
+		for i, w := range all {
+			out[p][i] = segment{ID: w.id, Kind: w.at.kind, Raw: w.at.raw, Sealed: w.at.sealed}
+		}
+	}
+	return out
 }

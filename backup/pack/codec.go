@@ -14,7 +14,7 @@ const (
 )
 
 var (
-	encMode = must(cbor.CoreDetEncOptions().EncMode())
+	encMode = must(encOptions().EncMode())
 	decMode = must(cbor.DecOptions{
 		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
 		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField, UTF8: cbor.UTF8DecodeInvalid,
@@ -25,6 +25,14 @@ var (
 		UTF8: cbor.UTF8DecodeInvalid, MaxArrayElements: arrayMax, MaxNestedLevels: 2 * nestMax,
 	}.DecMode())
 )
+
+// encOptions are core deterministic; a nil list is written as an empty one,
+// so that there is one form of it.
+func encOptions() cbor.EncOptions {
+	o := cbor.CoreDetEncOptions()
+	o.NilContainers = cbor.NilContainerAsEmpty
+	return o
+}
 
 func must[T any](v T, err error) T {
 	if err != nil {
@@ -46,4 +54,19 @@ func decode(b []byte, v any) error {
 		return fmt.Errorf("%w: not in its one form", ErrMalformed)
 	}
 	return nil
+}
+
+// decodeVersion is decode for a body whose field 1 is its version: one of
+// another version is ErrVersion, whatever else it holds.
+func decodeVersion(b []byte, version uint64, v any) error {
+	var head struct {
+		Version uint64 `cbor:"1,keyasint"`
+	}
+	if err := laxMode.Unmarshal(b, &head); err != nil {
+		return fmt.Errorf("%w: %v", ErrMalformed, err)
+	}
+	if head.Version != version {
+		return ErrVersion
+	}
+	return decode(b, v)
 }

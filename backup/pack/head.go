@@ -126,11 +126,8 @@ func (r *Repo) readHead(ctx context.Context, object string) (*HeadAt, error) {
 
 func parseHead(b []byte) (*Head, error) {
 	h := &Head{}
-	if err := decode(b, h); err != nil {
-		return nil, err
-	}
-	if h.Version != headVersion {
-		return nil, fmt.Errorf("head: %w", ErrVersion)
+	if err := decodeVersion(b, headVersion, h); err != nil {
+		return nil, fmt.Errorf("head: %w", err)
 	}
 	if h.Sequence == 0 || (h.Sequence == 1) != (h.Parent == [sha256.Size]byte{}) {
 		return nil, fmt.Errorf("%w: head without its place in the chain", ErrMalformed)

@@ -92,11 +92,8 @@ func (x *index) add(t packTable) {
 // packs.
 func parseIndex(b []byte) ([]packTable, error) {
 	var x indexObject
-	if err := decode(b, &x); err != nil {
-		return nil, err
-	}
-	if x.Version != indexVersion {
-		return nil, ErrVersion
+	if err := decodeVersion(b, indexVersion, &x); err != nil {
+		return nil, fmt.Errorf("index: %w", err)
 	}
 	for _, p := range x.Packs {
 		end, err := endOf(p.Segments)

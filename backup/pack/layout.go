@@ -80,10 +80,10 @@ func parseTrailer(b []byte, packBytes int64) (t trailer, err error) {
 // back to back from the frame on, leaving room for the padding's tag.
 func parseTable(b []byte, t trailer) ([]segment, error) {
 	var tab table
-	if err := decode(b, &tab); err != nil {
-		return nil, err
+	if err := decodeVersion(b, tableVersion, &tab); err != nil {
+		return nil, fmt.Errorf("table: %w", err)
 	}
-	if tab.Version != tableVersion || len(tab.Segments) != int(t.segments) {
+	if len(tab.Segments) != int(t.segments) {
 		return nil, fmt.Errorf("%w: table", ErrMalformed)
 	}
 	if end, err := endOf(tab.Segments); err != nil || end+partBytesMin > int64(t.table) {

@@ -100,11 +100,8 @@ func (r *Repo) readManifest(ctx context.Context, ref SnapshotRef, name string) (
 
 func parseManifest(b []byte) (*Manifest, error) {
 	m := &Manifest{}
-	if err := decode(b, m); err != nil {
-		return nil, err
-	}
-	if m.Version != manifestVersion {
-		return nil, fmt.Errorf("manifest: %w", ErrVersion)
+	if err := decodeVersion(b, manifestVersion, m); err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
 	}
 	return m, nil
 }

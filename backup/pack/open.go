@@ -45,8 +45,7 @@ func (r *Repo) sealPack(d *draft) ([]byte, error) {
 	return out, nil
 }
 
-// openWhole opens every part of a whole pack. It gives the table's segments
-// and every damage; a segment that does not open is named as lost.
+// openWhole opens every part of a whole pack by the pack alone.
 func (r *Repo) openWhole(name string, b []byte) ([]segment, []*Damage) {
 	p, err := r.keys.OpenPack(name, b)
 	if err != nil {
@@ -56,23 +55,60 @@ func (r *Repo) openWhole(name string, b []byte) ([]segment, []*Damage) {
 	if err != nil {
 		return nil, []*Damage{{Object: name, What: err.Error()}}
 	}
-	d := &Damage{Object: name}
-	at := int64(seal.FrameBytes)
+	damage := r.openSegments(p, name, segments, b)
+	return segments, append(damage, openPadding(p, name, segments, t, b)...)
+}
+
+// checkPack opens every part of a whole pack by what the index tells of it,
+// so that a damaged frame or table hides no damaged segment.
+func (r *Repo) checkPack(info *packInfo, segments []segment, b []byte) (damage []*Damage) {
+	name := info.name.under(prefixPack)
+	if int64(len(b)) != info.size {
+		return []*Damage{{Object: name, What: "cut", Lost: ids(segments)}}
+	}
+	p := r.keys.KnownPack(name, info.salt)
+	damage = r.openSegments(p, name, segments, b)
+	if own, err := r.keys.OpenPack(name, b); err != nil || own.Salt() != info.salt {
+		damage = append(damage, &Damage{Object: name, What: "frame: " + seal.ErrOpen.Error()})
+	}
+	table, t, err := openTail(p, b, 0, int64(len(b)))
+	switch {
+	case err != nil:
+		damage = append(damage, &Damage{Object: name, What: err.Error()})
+	case !bytes.Equal(encode(table), encode(segments)):
+		damage = append(damage, &Damage{Object: name, What: "its table is not what the index says"})
+	default:
+		damage = append(damage, openPadding(p, name, segments, t, b)...)
+	}
+	return damage
+}
+
+// openSegments opens every segment; those that do not open are lost.
+func (r *Repo) openSegments(p *seal.Pack, name string, segments []segment, b []byte) []*Damage {
+	var damage []*Damage
+	at := seal.FrameBytes
 	for _, s := range segments {
-		sealed := b[at : at+int64(s.Sealed)]
-		if err := r.openSegment(p, uint32(at), s, sealed, nil); err != nil {
-			d.What = "segment: " + err.Error()
-			d.Lost = append(d.Lost, s.ID)
+		end := at + int(s.Sealed)
+		if err := r.openSegment(p, uint32(at), s, b[at:end], nil); err != nil {
+			damage = append(damage, &Damage{Object: name, What: "segment: " + err.Error(), Lost: []ID{s.ID}})
 		}
-		at += int64(s.Sealed)
+		at = end
 	}
-	if pad, err := p.Open(nil, uint32(at), seal.PartPlace(seal.PartPadding), b[at:t.table]); err != nil || !allZero(pad) {
-		d.What = "padding: " + seal.ErrOpen.Error()
+	return mergeDamage(damage)
+}
+
+// openPadding opens what lies between the segments and the table: zeros, so
+// that no byte of a pack is free to be changed.
+func openPadding(p *seal.Pack, name string, segments []segment, t trailer, b []byte) []*Damage {
+	at, err := endOf(segments)
+	if err == nil {
+		var pad []byte
+		pad, err = p.Open(nil, uint32(at), seal.PartPlace(seal.PartPadding), b[at:t.table])
+		if err == nil && allZero(pad) {
+			return nil
+		}
 	}
-	if d.What == "" {
-		return segments, nil
-	}
-	return segments, []*Damage{d}
+	return []*Damage{{Object: name, What: "padding: " + seal.ErrOpen.Error()}}
 }
 
 // openTail opens trailer and table from the bytes of a pack that begin at

@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,11 +80,12 @@ func (r *Repo) ReadAll(ctx context.Context, ids []ID, use func(id ID, plaintext 
 	return errors.Join(append(asErrors(mergeDamage(damage)), unknown...)...)
 }
 
-func feed(ctx context.Context, work chan<- span, spans []span) error {
+// feed hands out all, unless ctx ends first.
+func feed[T any](ctx context.Context, work chan<- T, all []T) error {
 	defer close(work)
-	for _, s := range spans {
+	for _, x := range all {
 		select {
-		case work <- s:
+		case work <- x:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -118,9 +120,11 @@ func (r *Repo) plan(ids []ID) (spans []span, unknown []error) {
 	return spans, unknown
 }
 
+func byOffset(a, b wanted) int { return cmp.Compare(a.at.offset, b.at.offset) }
+
 // cut joins segments of one pack that lie close together.
 func cut(p *packInfo, segments []wanted) (spans []span) {
-	slices.SortFunc(segments, func(a, b wanted) int { return int(a.at.offset) - int(b.at.offset) })
+	slices.SortFunc(segments, byOffset)
 	for _, s := range segments {
 		end := s.at.offset + s.at.sealed
 		if n := len(spans); n > 0 && s.at.offset-spans[n-1].end <= gapBytesMax {

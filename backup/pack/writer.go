@@ -268,10 +268,10 @@ func (w *Writer) Finish() (Result, error) {
 		return Result{}, err
 	}
 	w.sends.Wait()
+	defer w.cancel(ErrWriter)
 	if err := context.Cause(w.ctx); err != nil {
 		return Result{}, err
 	}
-	w.cancel(ErrWriter)
 	return w.index()
 }
 
