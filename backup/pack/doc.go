@@ -69,7 +69,17 @@ type Damage struct {
 	Object string // name in the storage
 	What   string
 	Lost   []ID
+	cause  error
 }
+
+// damaged is the Damage of an object for a reason that errors.Is still finds.
+func damaged(object, part string, cause error) *Damage {
+	return &Damage{Object: object, What: part + cause.Error(), cause: cause}
+}
+
+// Unwrap gives the reason, where it is an error of its own: ErrVersion says
+// that a newer program wrote the object.
+func (d *Damage) Unwrap() error { return d.cause }
 
 // Error says which object and what.
 func (d *Damage) Error() string {

@@ -3,6 +3,7 @@ package pack
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"strongroom/backup/seal"
 )
@@ -145,7 +146,7 @@ func parseEntry(b []byte) (*Entry, *UnknownEntry, error) {
 // checkEntry proves that an entry has what its kind needs and no more.
 func checkEntry(e *Entry) (*Entry, *UnknownEntry, error) {
 	ok := (e.Content != nil) == (e.Kind == EntryFile) && (e.Database != nil) == (e.Kind == EntryDatabase) &&
-		(e.Link != "") == (e.Kind == EntrySymlink) && e.Size >= 0
+		(e.Link != "") == (e.Kind == EntrySymlink) && e.Size >= 0 && goodPath(e.Path)
 	if !ok {
 		return nil, nil, fmt.Errorf("%w: entry %q", ErrMalformed, e.Path)
 	}
@@ -163,4 +164,19 @@ func checkEntry(e *Entry) (*Entry, *UnknownEntry, error) {
 		}
 	}
 	return e, nil, nil
+}
+
+// goodPath holds for paths that stay below their root. Attack: an entry
+// named "../../.ssh/authorized_keys" in a manifest that another of the
+// person's devices, taken over, wrote. Stop: no reader gives it out.
+func goodPath(p string) bool {
+	if p == "" {
+		return true
+	}
+	for part := range strings.SplitSeq(p, "/") {
+		if part == "" || part == "." || part == ".." {
+			return false
+		}
+	}
+	return !strings.Contains(p, "\x00")
 }

@@ -116,7 +116,7 @@ func (r *Repo) readHead(ctx context.Context, object string) (*HeadAt, error) {
 	}
 	h, err := parseHead(body)
 	if err != nil {
-		return nil, &Damage{Object: object, What: err.Error()}
+		return nil, damaged(object, "", err)
 	}
 	if Name(r.keys.HeadName(h.Device, h.Sequence)) != n {
 		return nil, &Damage{Object: object, What: "is the head of another place"}

@@ -201,7 +201,7 @@ func (r *Repo) readIndexObject(ctx context.Context, ref IndexRef) ([]packTable, 
 	}
 	tables, err := parseIndex(body)
 	if err != nil {
-		return nil, &Damage{Object: name, What: err.Error()}
+		return nil, damaged(name, "", err)
 	}
 	return tables, nil
 }
@@ -219,7 +219,7 @@ func (r *Repo) getObject(ctx context.Context, name string) (body []byte, hash [3
 	hash = sha256.Sum256(b)
 	body, err = r.keys.OpenObject(name, b)
 	if err != nil {
-		return nil, hash, &Damage{Object: name, What: err.Error()}
+		return nil, hash, damaged(name, "", err)
 	}
 	return body, hash, nil
 }

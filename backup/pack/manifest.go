@@ -93,7 +93,7 @@ func (r *Repo) readManifest(ctx context.Context, ref SnapshotRef, name string) (
 	}
 	m, err := parseManifest(body)
 	if err != nil {
-		return nil, &Damage{Object: name, What: err.Error()}
+		return nil, damaged(name, "", err)
 	}
 	return m, nil
 }

@@ -49,11 +49,11 @@ func (r *Repo) sealPack(d *draft) ([]byte, error) {
 func (r *Repo) openWhole(name string, b []byte) ([]segment, []*Damage) {
 	p, err := r.keys.OpenPack(name, b)
 	if err != nil {
-		return nil, []*Damage{{Object: name, What: "frame: " + err.Error()}}
+		return nil, []*Damage{damaged(name, "frame: ", err)}
 	}
 	segments, t, err := openTail(p, b, 0, int64(len(b)))
 	if err != nil {
-		return nil, []*Damage{{Object: name, What: err.Error()}}
+		return nil, []*Damage{damaged(name, "", err)}
 	}
 	damage := r.openSegments(p, name, segments, b)
 	return segments, append(damage, openPadding(p, name, segments, t, b)...)
@@ -74,7 +74,7 @@ func (r *Repo) checkPack(info *packInfo, segments []segment, b []byte) (damage [
 	table, t, err := openTail(p, b, 0, int64(len(b)))
 	switch {
 	case err != nil:
-		damage = append(damage, &Damage{Object: name, What: err.Error()})
+		damage = append(damage, damaged(name, "", err))
 	case !bytes.Equal(encode(table), encode(segments)):
 		damage = append(damage, &Damage{Object: name, What: "its table is not what the index says"})
 	default:

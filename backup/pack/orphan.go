@@ -55,7 +55,7 @@ func (r *Repo) readTable(ctx context.Context, n Name, size int64) (packTable, er
 	}
 	p, err := r.keys.OpenPack(name, frame)
 	if err != nil {
-		return packTable{}, &Damage{Object: name, What: "frame: " + err.Error()}
+		return packTable{}, damaged(name, "frame: ", err)
 	}
 	start := max(0, size-tailBytes)
 	for range 2 {
@@ -68,7 +68,7 @@ func (r *Repo) readTable(ctx context.Context, n Name, size int64) (packTable, er
 		}
 		segments, t, err := openTail(p, b, start, size)
 		if err != nil {
-			return packTable{}, &Damage{Object: name, What: err.Error()}
+			return packTable{}, damaged(name, "", err)
 		}
 		if int64(t.table) >= start {
 			return packTable{Name: n, Size: size, Salt: p.Salt(), Segments: segments}, nil

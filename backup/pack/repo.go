@@ -107,7 +107,7 @@ func readHeaders(ctx context.Context, st store.Store, use func(*seal.Header) err
 			damage = append(damage, &Damage{Object: name, What: "is another repository's header"})
 		case errors.Is(err, ErrWrongKey), errors.Is(err, ErrVersion):
 			wrong = err
-			damage = append(damage, &Damage{Object: name, What: err.Error()})
+			damage = append(damage, damaged(name, "", err))
 		case errors.Is(err, store.ErrNotFound):
 			missing++
 			damage = append(damage, &Damage{Object: name, What: "missing"})

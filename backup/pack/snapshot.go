@@ -78,7 +78,7 @@ func (r *Repo) foundSnapshot(ctx context.Context, n Name, object string) (Snapsh
 	}
 	m, err := parseManifest(body)
 	if err != nil {
-		return SnapshotRef{}, &Damage{Object: object, What: err.Error()}
+		return SnapshotRef{}, damaged(object, "", err)
 	}
 	return SnapshotRef{Snapshot: m.Snapshot, Manifest: n, Hash: sha256.Sum256(body), TimeNanos: m.TimeNanos}, nil
 }
