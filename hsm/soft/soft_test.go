@@ -170,8 +170,8 @@ func FuzzOpenKeys(f *testing.F) {
 		if len(file) > params+8 && !bytes.Equal(file[params:params+9], good[params:params+9]) {
 			return // other stretching: time and memory, no other code
 		}
-		if _, _, err := openKeys(file, passphrase); err == nil && !bytes.Equal(file, good) {
-			t.Fatal("a file that nobody sealed opens")
+		if _, r, err := openKeys(file, passphrase); err == nil && (r.Root != secret{} || len(r.Named) != 0) {
+			t.Fatal("a keyring that nobody sealed opens") // every worker of the fuzzer sealed one like good
 		}
 	})
 }
