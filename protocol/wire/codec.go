@@ -2,84 +2,102 @@ package wire
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 
 	"github.com/fxamacker/cbor/v2"
 )
 
-// ErrMalformed: the bytes are not the one encoding of a message, or break one
-// of its limits. It is wrapped with what was found.
-var ErrMalformed = errors.New("wire: malformed message")
-
-// Limits of the codec, beneath those of each message.
+// Limits of structure. No message comes near them.
 const (
 	nestedLevelsMax  = 4
 	arrayElementsMax = 16
 	mapPairsMax      = 32
 )
 
-var (
-	encoder = must(cbor.CoreDetEncOptions().EncMode())
-	decoder = must(cbor.DecOptions{
-		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
-		IndefLength:       cbor.IndefLengthForbidden,
-		TagsMd:            cbor.TagsForbidden,
-		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
-		MaxNestedLevels:   nestedLevelsMax,
-		MaxArrayElements:  arrayElementsMax,
-		MaxMapPairs:       mapPairsMax,
-	}.DecMode())
-)
+// The one encoding: RFC 8949 §4.2.1. Byte strings carry []byte and [N]byte
+// alike (major type 2), nil and empty slices are both the empty byte string.
+var encoding = must(func() (cbor.EncMode, error) {
+	o := cbor.CoreDetEncOptions()
+	o.NilContainers = cbor.NilContainerAsEmpty
+	o.ByteArray = cbor.ByteArrayToByteSlice
+	o.TagsMd = cbor.TagsForbidden
+	return o.EncMode()
+}())
 
+var decoding = must(cbor.DecOptions{
+	DupMapKey:         cbor.DupMapKeyEnforcedAPF,
+	ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+	IndefLength:       cbor.IndefLengthForbidden,
+	TagsMd:            cbor.TagsForbidden,
+	UTF8:              cbor.UTF8RejectInvalid,
+	MaxNestedLevels:   nestedLevelsMax,
+	MaxArrayElements:  arrayElementsMax,
+	MaxMapPairs:       mapPairsMax,
+}.DecMode())
+
+// must ends the program at start: the options above are constants.
 func must[T any](v T, err error) T {
 	if err != nil {
-		panic("wire: constant options are refused: " + err.Error())
+		panic(err)
 	}
 	return v
 }
 
-// Encode gives the core deterministic encoding (RFC 8949 §4.2.1) of a message
-// or of a value that a box keeps. Arrays of bytes are byte strings.
-func Encode(v any) ([]byte, error) { return encoder.Marshal(v) }
+// Encode gives the one encoding of a message, or of a struct of another room
+// with `keyasint` fields. A message that breaks a limit is ErrMalformed: what
+// the other side would refuse is not sent.
+func Encode(v any) ([]byte, error) {
+	if m, ok := v.(interface{ Validate() error }); ok {
+		if err := m.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	return encoding.Marshal(v)
+}
 
-// Decode reads into v what Encode gave, and nothing else: unknown fields,
-// duplicate keys, tags, indefinite lengths, other orders, longer forms of a
-// number and trailing bytes are ErrMalformed. So one meaning has one byte
-// string, and what was parsed encodes to the same bytes.
+// Decode reads into v, a pointer to a zero struct, what Encode gave. Anything
+// else is ErrMalformed: unknown fields, duplicate keys, tags, indefinite
+// lengths, trailing bytes, and any second encoding of the same value.
 func Decode(b []byte, v any) error {
 	if len(b) > RequestBytesMax {
-		return fmt.Errorf("%w: %d bytes", ErrMalformed, len(b))
+		return &Malformed{ReasonLength, "message"}
 	}
-	if err := decoder.Unmarshal(b, v); err != nil {
-		return fmt.Errorf("%w: %v", ErrMalformed, err)
+	if err := decoding.Unmarshal(b, v); err != nil {
+		return &Malformed{ReasonCBOR, err.Error()}
 	}
-	again, err := encoder.Marshal(v)
-	if err != nil || !bytes.Equal(again, b) {
-		return fmt.Errorf("%w: not in its deterministic encoding", ErrMalformed)
+	again, err := encoding.Marshal(v)
+	if err != nil {
+		return &Malformed{ReasonCBOR, err.Error()}
+	}
+	// Two encodings of one value would let a host vary a message without
+	// changing what it says: longer integers, keys out of order, null for an
+	// absent field, a short byte string for an array all end here.
+	if !bytes.Equal(again, b) {
+		return &Malformed{ReasonCanonical, ""}
 	}
 	return nil
 }
 
-// DecodeFirst reads the plaintext of a first trip, or gives ErrMalformed.
-func DecodeFirst(b []byte) (*First, error) { return decode(b, new(First)) }
+// DecodeFirst reads and validates the plaintext of a first trip.
+func DecodeFirst(b []byte) (*First, error) { return decode[First](b) }
 
-// DecodeSecond reads the plaintext of a second trip, or gives ErrMalformed.
-func DecodeSecond(b []byte) (*Second, error) { return decode(b, new(Second)) }
+// DecodeSecond reads and validates the plaintext of a second trip.
+func DecodeSecond(b []byte) (*Second, error) { return decode[Second](b) }
 
-// DecodeAnswer reads the plaintext of an answer, or gives ErrMalformed.
-func DecodeAnswer(b []byte) (*Answer, error) { return decode(b, new(Answer)) }
+// DecodeAnswer reads and validates the plaintext of an answer.
+func DecodeAnswer(b []byte) (*Answer, error) { return decode[Answer](b) }
 
-// message checks its own limits.
-type message interface{ validate() error }
+type message interface {
+	First | Second | Answer
+	Validate() error
+}
 
-func decode[M message](b []byte, m M) (M, error) {
-	var none M
+func decode[M message](b []byte) (*M, error) {
+	m := new(M)
 	if err := Decode(b, m); err != nil {
-		return none, err
+		return nil, err
 	}
-	if err := m.validate(); err != nil {
-		return none, fmt.Errorf("%w: %w", ErrMalformed, err)
+	if err := (*m).Validate(); err != nil {
+		return nil, err
 	}
 	return m, nil
 }

@@ -1,21 +1,129 @@
 package wire
 
-import (
-	"errors"
-	"fmt"
-)
+// Validate checks a message against every limit; its error is a *Malformed.
+func (f First) Validate() error {
+	c := check{}
+	c.version(f.Version)
+	c.length("token", len(f.Token), 1, TokenBytesMax)
+	c.one(f.Status != nil, f.RegisterStart != nil, f.RecoverStart != nil, f.Delete != nil)
+	if r := f.RegisterStart; r != nil {
+		c.length("request", len(r.Request), 1, OpaqueBytesMax)
+	}
+	if r := f.RecoverStart; r != nil {
+		c.length("ke1", len(r.KE1), 1, OpaqueBytesMax)
+	}
+	if r := f.Delete; r != nil {
+		c.length("signature", len(r.Signature), SignatureBytes, SignatureBytes)
+	}
+	return c.result()
+}
 
-var (
-	errVersion = errors.New("unknown version")
-	errUnion   = errors.New("not exactly one request or answer")
-	errLength  = errors.New("a field is too long or too short")
-	errState   = errors.New("unknown state")
-)
+// Validate checks a message against every limit; its error is a *Malformed.
+func (s Second) Validate() error {
+	c := check{}
+	c.version(s.Version)
+	c.one(s.RegisterFinish != nil, s.RecoverFinish != nil)
+	if r := s.RegisterFinish; r != nil {
+		c.length("record", len(r.Record), 1, OpaqueBytesMax)
+		c.length("sealed key", len(r.SealedKey), 1, SealedKeyBytesMax)
+		c.stretch(r.Stretch)
+		if len(r.Signature) > 0 { // none: a first registration
+			c.length("signature", len(r.Signature), SignatureBytes, SignatureBytes)
+		}
+	}
+	if r := s.RecoverFinish; r != nil {
+		c.length("ke3", len(r.KE3), 1, OpaqueBytesMax)
+	}
+	return c.result()
+}
 
-// one tells whether exactly one is set.
-func one(set ...bool) bool { return count(set) == 1 }
+// Validate checks a message against every limit; its error is a *Malformed.
+func (a Answer) Validate() error {
+	c := check{}
+	c.version(a.Version)
+	c.code(a.Refused)
+	c.answers(&a)
+	if r := a.Status; r != nil {
+		c.value("state", r.State >= StateNone && r.State <= StateDeleted)
+		c.value("left", r.Left <= r.Limit)
+	}
+	if r := a.RegisterStart; r != nil {
+		c.length("response", len(r.Response), 1, OpaqueBytesMax)
+		c.length("ticket", len(r.Ticket), 1, TicketBytesMax)
+	}
+	if r := a.RecoverStart; r != nil {
+		c.length("ke2", len(r.KE2), 1, OpaqueBytesMax)
+		c.stretch(r.Stretch)
+		c.length("ticket", len(r.Ticket), 1, TicketBytesMax)
+	}
+	if r := a.RecoverFinish; r != nil {
+		c.length("sealed key", len(r.SealedKey), 1+sessionSealBytes, SealedKeyBytesMax+sessionSealBytes)
+	}
+	return c.result()
+}
 
-func count(set []bool) int {
+// check keeps the first thing that was wrong.
+type check struct{ err *Malformed }
+
+func (c *check) result() error {
+	if c.err == nil {
+		return nil
+	}
+	return c.err
+}
+
+func (c *check) fail(r Reason, where string) {
+	if c.err == nil {
+		c.err = &Malformed{r, where}
+	}
+}
+
+func (c *check) version(v uint8) {
+	if v != Version {
+		c.fail(ReasonVersion, "")
+	}
+}
+
+func (c *check) length(where string, n, least, most int) {
+	if n < least || n > most {
+		c.fail(ReasonLength, where)
+	}
+}
+
+func (c *check) value(where string, ok bool) {
+	if !ok {
+		c.fail(ReasonValue, where)
+	}
+}
+
+func (c *check) one(set ...bool) {
+	if count(set...) != 1 {
+		c.fail(ReasonOne, "request")
+	}
+}
+
+// stretch checks the lower bounds of RFC 9106 §3.1.
+func (c *check) stretch(s Stretch) {
+	c.value("stretch", s.Time >= 1 && s.Threads >= 1 && s.MemoryKiB >= 8*uint32(s.Threads))
+}
+
+func (c *check) code(code Code) {
+	c.length("refused", len(code), 0, codeBytesMax)
+	for _, r := range code {
+		c.value("refused", r == '-' || r >= 'a' && r <= 'z')
+	}
+}
+
+// answers: a refusal carries a status at most; otherwise there is something,
+// and at most one answer beside the status.
+func (c *check) answers(a *Answer) {
+	n := count(a.RegisterStart != nil, a.RecoverStart != nil, a.RecoverFinish != nil)
+	if n > 1 || n > 0 && a.Refused != "" || n == 0 && a.Refused == "" && a.Status == nil {
+		c.fail(ReasonOne, "answer")
+	}
+}
+
+func count(set ...bool) int {
 	n := 0
 	for _, s := range set {
 		if s {
@@ -23,91 +131,4 @@ func count(set []bool) int {
 		}
 	}
 	return n
-}
-
-// field is a named byte string with its limits.
-type field struct {
-	name     string
-	bytes    int
-	min, max int
-}
-
-func check(fields ...field) error {
-	for _, f := range fields {
-		if f.bytes < f.min || f.bytes > f.max {
-			return fmt.Errorf("%w: %s has %d bytes", errLength, f.name, f.bytes)
-		}
-	}
-	return nil
-}
-
-func (m *First) validate() error {
-	if m.Version != Version {
-		return errVersion
-	}
-	if !one(m.Status != nil, m.RegisterStart != nil, m.RecoverStart != nil, m.Delete != nil) {
-		return errUnion
-	}
-	if err := check(field{"token", len(m.Token), 1, TokenBytesMax}); err != nil {
-		return err
-	}
-	switch {
-	case m.RegisterStart != nil:
-		return check(field{"request", len(m.RegisterStart.Request), 1, OpaqueBytesMax})
-	case m.RecoverStart != nil:
-		return check(field{"KE1", len(m.RecoverStart.KE1), 1, OpaqueBytesMax})
-	case m.Delete != nil:
-		return check(field{"signature", len(m.Delete.Signature), SignatureBytes, SignatureBytes})
-	}
-	return nil
-}
-
-func (m *Second) validate() error {
-	if m.Version != Version {
-		return errVersion
-	}
-	if !one(m.RegisterFinish != nil, m.RecoverFinish != nil) {
-		return errUnion
-	}
-	if m.RecoverFinish != nil {
-		return check(field{"KE3", len(m.RecoverFinish.KE3), 1, OpaqueBytesMax})
-	}
-	f := m.RegisterFinish
-	signatureMin := 0
-	if len(f.Signature) > 0 {
-		signatureMin = SignatureBytes
-	}
-	return check(
-		field{"record", len(f.Record), 1, OpaqueBytesMax},
-		field{"sealed key", len(f.SealedKey), 1, SealedKeyBytesMax},
-		field{"signature", len(f.Signature), signatureMin, SignatureBytes},
-	)
-}
-
-func (m *Answer) validate() error {
-	if m.Version != Version {
-		return errVersion
-	}
-	answers := count([]bool{m.RegisterStart != nil, m.RecoverStart != nil, m.RecoverFinish != nil})
-	if answers > 1 || answers == 1 && m.Refused != "" || len(m.Refused) > codeBytesMax {
-		return errUnion
-	}
-	if s := m.Status; s != nil && (s.State < StateNone || s.State > StateDeleted) {
-		return errState
-	}
-	switch {
-	case m.RegisterStart != nil:
-		return check(
-			field{"response", len(m.RegisterStart.Response), 1, OpaqueBytesMax},
-			field{"ticket", len(m.RegisterStart.Ticket), 1, TicketBytesMax},
-		)
-	case m.RecoverStart != nil:
-		return check(
-			field{"KE2", len(m.RecoverStart.KE2), 1, OpaqueBytesMax},
-			field{"ticket", len(m.RecoverStart.Ticket), 1, TicketBytesMax},
-		)
-	case m.RecoverFinish != nil:
-		return check(field{"sealed key", len(m.RecoverFinish.SealedKey), 1, SealedKeyBytesMax + sessionSealBytes})
-	}
-	return nil
 }
