@@ -1,0 +1,115 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+
+	"strongroom/protocol/wire"
+)
+
+// What can go wrong with a vault. Every error says by its kind whether a
+// guess was used: only ErrWrongPassword and ErrOutcomeUnknown can have used
+// one.
+var (
+	// ErrUnreachable: the vault could not be asked, or said that it can not
+	// serve now. No guess was used.
+	ErrUnreachable = errors.New("the vault can not be reached")
+	// ErrOutcomeUnknown: a request left and no answer came. A guess may have
+	// been used; running the same Recovery again is free.
+	ErrOutcomeUnknown = errors.New("the vault's answer did not arrive")
+	// ErrDestroyed: all attempts were used up; the record is gone for ever.
+	ErrDestroyed = errors.New("the vault's record was destroyed after too many wrong passwords")
+	// ErrExhausted: no attempt is left, and the last one is still open.
+	ErrExhausted = errors.New("no attempt is left; the last one is still open")
+	// ErrNoRecord: nothing is registered for this account, or it was deleted.
+	ErrNoRecord = errors.New("the vault has no record for this account")
+	// ErrLive: a record is registered already, and Register replaces none.
+	ErrLive = errors.New("the vault has a record for this account already")
+	// ErrOwner: the record was registered with another backup key.
+	ErrOwner = errors.New("the vault's record belongs to another backup key")
+	// ErrRaced: another device changed the record or used its slot meanwhile.
+	ErrRaced = errors.New("another device used the record at the same time")
+	// ErrTokenRefused: the account's token is wrong, expired, or for another
+	// vault. No guess was used.
+	ErrTokenRefused = errors.New("the vault refused the account's token")
+	// ErrPin: the vault's fleet document is not the pinned one. Nothing was
+	// sent to it.
+	ErrPin = errors.New("this is not the pinned vault")
+	// ErrAnswer: an answer that no honest vault gives.
+	ErrAnswer = errors.New("the vault's answer is not valid")
+	// ErrStretch: the record wants a password stretch beyond this client's
+	// limits.
+	ErrStretch = errors.New("the record asks for more work on the password than is sane")
+)
+
+// ErrWrongPassword: a guess was used and the password is not the right one.
+// At AttemptsLeft 0 the record is destroyed as soon as this attempt expires.
+type ErrWrongPassword struct {
+	AttemptsLeft int
+	Status       wire.StatusReport
+}
+
+func (e *ErrWrongPassword) Error() string {
+	return fmt.Sprintf("wrong password, %d attempts left", e.AttemptsLeft)
+}
+
+// refusal turns a code from inside a sealed answer into an error of this
+// package.
+func refusal(c wire.Code) error {
+	kind := ErrAnswer
+	switch c {
+	case "":
+		return nil
+	case wire.CodeToken, wire.CodeRelayToken:
+		kind = ErrTokenRefused
+	case wire.CodeNoRecord, wire.CodeDeleted:
+		kind = ErrNoRecord
+	case wire.CodeDestroyed:
+		kind = ErrDestroyed
+	case wire.CodeExhausted:
+		kind = ErrExhausted
+	case wire.CodeUnavailable, wire.CodeRateLimited:
+		kind = ErrUnreachable
+	case wire.CodeUnknown:
+		kind = ErrOutcomeUnknown
+	case wire.CodeOwner:
+		kind = ErrOwner
+	case wire.CodeSlot, wire.CodeGeneration, wire.CodeReplaces, wire.CodeTicket:
+		kind = ErrRaced
+	}
+	return &refused{kind, c}
+}
+
+// refused keeps the code beside the kind.
+type refused struct {
+	kind error
+	code wire.Code
+}
+
+func (r *refused) Error() string { return fmt.Sprintf("%v (%s)", r.kind, r.code) }
+func (r *refused) Unwrap() error { return r.kind }
+
+// codeOf is the code of a refusal, "" of any other error.
+func codeOf(err error) wire.Code {
+	var r *refused
+	if errors.As(err, &r) {
+		return r.code
+	}
+	return ""
+}
+
+// ErrState is the error that a status stands for: nil when a guess may be
+// made.
+func ErrState(s wire.StatusReport) error {
+	switch s.State {
+	case wire.StateLive:
+		return nil
+	case wire.StateNone, wire.StateDeleted:
+		return ErrNoRecord
+	case wire.StateExhausted:
+		return ErrExhausted
+	case wire.StateDestroyed:
+		return ErrDestroyed
+	}
+	return ErrAnswer
+}

@@ -1,0 +1,170 @@
+package client_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"strongroom/client"
+	"strongroom/protocol/wire"
+)
+
+// Whatever single answer or request is lost, an honest recovery still
+// succeeds and the HSM evaluates one guess.
+func TestEachLossCostsOneGuess(t *testing.T) {
+	r, ctx := newRig(t), within(t)
+	p := payload()
+	_, err := r.vault(t, nil).Register(ctx, right, p)
+	must(t, err)
+	for _, early := range []bool{false, true} {
+		for lost := 1; lost <= 3; lost++ { // status, start, finish
+			t.Run(fmt.Sprintf("early=%v post=%d", early, lost), func(t *testing.T) {
+				l := &line{drop: func(post int) bool { return post == lost }, early: early}
+				before := r.counter.Evaluations()
+				got, status, err := r.vault(t, l).Recover(ctx, right)
+				must(t, err)
+				if !same(got, p) || status.Left != 10 {
+					t.Errorf("another payload, or %d left", status.Left)
+				}
+				if n := r.counter.Evaluations() - before; n != 1 {
+					t.Errorf("%d guesses evaluated", n)
+				}
+				if l.count() != 4 {
+					t.Errorf("%d requests, 3 and a retry expected", l.count())
+				}
+			})
+		}
+	}
+}
+
+// A wrong password over a bad line is charged once too.
+func TestWrongPasswordOverABadLine(t *testing.T) {
+	r, ctx := newRig(t), within(t)
+	_, err := r.vault(t, nil).Register(ctx, right, payload())
+	must(t, err)
+	l := &line{drop: func(post int) bool { return post == 2 || post == 3 }}
+	_, _, err = r.vault(t, l).Recover(ctx, "not the password")
+	var wrong *client.ErrWrongPassword
+	if !errors.As(err, &wrong) || wrong.AttemptsLeft != 9 {
+		t.Errorf("got %v", err)
+	}
+	status, err := r.vault(t, nil).Status(ctx)
+	must(t, err)
+	if status.Left != 9 || status.Slot != 1 {
+		t.Errorf("%+v", status)
+	}
+}
+
+// When every answer is lost the client says so, and running the same guess
+// again on a better line is free.
+func TestUnknownOutcomeIsFreeToRepeat(t *testing.T) {
+	r, ctx := newRig(t), within(t)
+	p := payload()
+	_, err := r.vault(t, nil).Register(ctx, right, p)
+	must(t, err)
+	before, broken := r.counter.Evaluations(), true
+	l := &line{drop: func(post int) bool { return broken && post > 1 }}
+	guess, err := r.vault(t, l).Begin(right)
+	must(t, err)
+	for range 3 {
+		_, _, err = guess.Run(ctx)
+		if !errors.Is(err, client.ErrOutcomeUnknown) || errors.Is(err, client.ErrUnreachable) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	broken = false
+	got, status, err := guess.Run(ctx)
+	must(t, err)
+	if !same(got, p) || status.Left != 10 {
+		t.Errorf("another payload, or %d left", status.Left)
+	}
+	if n := r.counter.Evaluations() - before; n != 1 {
+		t.Errorf("%d guesses evaluated for one", n)
+	}
+}
+
+// When no request of a guess got out, no guess was used, and the error says so.
+func TestNothingSentIsNoGuess(t *testing.T) {
+	r, ctx := newRig(t), within(t)
+	_, err := r.vault(t, nil).Register(ctx, right, payload())
+	must(t, err)
+	l := &line{drop: func(post int) bool { return true }}
+	if _, _, err := r.vault(t, l).Recover(ctx, right); !errors.Is(err, client.ErrUnreachable) || errors.Is(err, client.ErrOutcomeUnknown) {
+		t.Errorf("only status requests got out: %v", err)
+	}
+	status, err := r.vault(t, nil).Status(ctx)
+	must(t, err)
+	if status.Left != 10 {
+		t.Errorf("%d left", status.Left)
+	}
+}
+
+// Two devices at once: both end, neither with more than its own guess.
+func TestTwoDevices(t *testing.T) {
+	r, ctx := newRig(t), within(t)
+	p := payload()
+	_, err := r.vault(t, nil).Register(ctx, right, p)
+	must(t, err)
+	before := r.counter.Evaluations()
+	first, second := r.vault(t, nil), r.vault(t, nil)
+	overtaken := &line{drop: func(post int) bool {
+		if post == 2 { // between its status and its start the other device is quicker
+			if _, _, err := second.Recover(ctx, right); err != nil {
+				t.Error(err)
+			}
+		}
+		return false
+	}}
+	first.HTTP.Transport = overtaken
+	got, _, err := first.Recover(ctx, right)
+	must(t, err)
+	if !same(got, p) {
+		t.Error("another payload")
+	}
+	if n := r.counter.Evaluations() - before; n != 2 {
+		t.Errorf("%d guesses evaluated for two", n)
+	}
+}
+
+// A registration whose answers are lost is there or not there, and the client
+// knows which.
+func TestRegisterOverABadLine(t *testing.T) {
+	for lost := 1; lost <= 4; lost++ { // status, start, finish, status
+		r, ctx := newRig(t), within(t)
+		p := payload()
+		l := &line{drop: func(post int) bool { return post == lost }}
+		status, err := r.vault(t, l).Register(ctx, right, p)
+		if err != nil {
+			t.Fatalf("answer %d lost: %v", lost, err)
+		}
+		if status.State != wire.StateLive {
+			t.Errorf("%+v", status)
+		}
+		got, _, err := r.vault(t, nil).Recover(ctx, right)
+		must(t, err)
+		if !same(got, p) {
+			t.Error("another payload")
+		}
+	}
+}
+
+func TestReplaceAndDeleteOverABadLine(t *testing.T) {
+	for lost := 1; lost <= 3; lost++ {
+		r, ctx := newRig(t), within(t)
+		p := payload()
+		_, err := r.vault(t, nil).Register(ctx, right, p)
+		must(t, err)
+		l := &line{drop: func(post int) bool { return post == lost }}
+		_, err = r.vault(t, l).Replace(ctx, another, p)
+		must(t, err)
+		if _, _, err := r.vault(t, nil).Recover(ctx, another); err != nil {
+			t.Errorf("replaced with answer %d lost: %v", lost, err)
+		}
+		l = &line{drop: func(post int) bool { return post == lost }}
+		status, err := r.vault(t, l).Delete(ctx, p.Key)
+		must(t, err)
+		if status.State != wire.StateDeleted {
+			t.Errorf("%+v", status)
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+
+	"strongroom/protocol/bundle"
+	"strongroom/protocol/channel"
+	"strongroom/protocol/wire"
+)
+
+const refusalBytesMax = 4 << 10 // a refusal in clear
+
+// ask seals one first trip, posts it, opens its answer. The error is of this
+// package and says what is known of the outcome.
+func (v *Vault) ask(ctx context.Context, fleet *bundle.Fleet, first wire.First) (*wire.Answer, *channel.Exchange, error) {
+	tokens, err := v.Tokens.Tokens(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if tokens.Account != "" && tokens.Account != v.Account {
+		return nil, nil, fmt.Errorf("%w: they are for account %q, not for %q", ErrTokens, tokens.Account, v.Account)
+	}
+	first.Version, first.Token = wire.Version, tokens.Vault
+	plain, err := wire.Encode(&first)
+	if err != nil {
+		return nil, nil, err
+	}
+	public, err := channel.ParsePublicKey(fleet.KEM, fleet.Channel)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrAnswer, err)
+	}
+	sealed, exchange, err := channel.SealFirst(public, fleet.ID, plain)
+	if err != nil {
+		return nil, nil, err
+	}
+	answer, err := v.exchange(ctx, tokens.Relay, sealed, exchange)
+	return answer, exchange, err
+}
+
+// askSecond is the second trip of e, with the ticket that the first brought.
+func (v *Vault) askSecond(ctx context.Context, e *channel.Exchange, ticket []byte, second wire.Second) (*wire.Answer, error) {
+	tokens, err := v.Tokens.Tokens(ctx)
+	if err != nil {
+		return nil, err
+	}
+	second.Version = wire.Version
+	plain, err := wire.Encode(&second)
+	if err != nil {
+		return nil, err
+	}
+	sealed, exchange, err := e.SealSecond(ticket, plain)
+	if err != nil {
+		return nil, err
+	}
+	return v.exchange(ctx, tokens.Relay, sealed, exchange)
+}
+
+// exchange posts a sealed request and opens its answer. A refusal inside the
+// seal comes back as the answer and its error.
+func (v *Vault) exchange(ctx context.Context, relayToken string, sealed []byte, e *channel.Exchange) (*wire.Answer, error) {
+	body, err := v.post(ctx, relayToken, sealed)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := e.OpenAnswer(body)
+	if err != nil { // somebody between garbled it: the vault may have acted
+		return nil, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+	}
+	answer, err := wire.DecodeAnswer(plain)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrAnswer, err)
+	}
+	return answer, refusal(answer.Refused)
+}
+
+// post sends one sealed request to the relay. ErrUnreachable means that no
+// byte of it was sent, or that the relay refused it before the vault saw it;
+// once it may have left, a broken line is ErrOutcomeUnknown.
+func (v *Vault) post(ctx context.Context, relayToken string, sealed []byte) ([]byte, error) {
+	base, err := v.base()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, v.timeout())
+	defer cancel()
+	var connected atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base.JoinPath("v1", "vault").String(), bytes.NewReader(sealed))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+relayToken)
+	req.Header.Set("Content-Type", "application/octet-stream")
+	res, err := v.http().Do(req)
+	if err != nil {
+		if !connected.Load() { // there was nothing to send it over
+			return nil, fmt.Errorf("%w: %w", ErrUnreachable, withoutURL(err))
+		}
+		return nil, fmt.Errorf("%w: %w", ErrOutcomeUnknown, withoutURL(err))
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return nil, clearRefusal(res)
+	}
+	body, err := readAtMost(res.Body, wire.AnswerBytesMax)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+	}
+	return body, nil
+}
+
+// clearRefusal is what the relay says by itself, outside any seal. It is
+// believed only so far: a relay that lies here can waste an attempt's slot
+// but gains no guess, and the status tells the truth afterwards.
+func clearRefusal(res *http.Response) error {
+	var said struct {
+		Refused wire.Code `json:"refused"`
+		Message string    `json:"message"`
+	}
+	body, err := readAtMost(res.Body, refusalBytesMax)
+	if err == nil {
+		err = json.Unmarshal(body, &said)
+	}
+	switch {
+	case err == nil && said.Refused != "":
+		kind := refusal(said.Refused)
+		if said.Refused == wire.CodeSealing || said.Refused == wire.CodeTooLarge || said.Refused == wire.CodeMalformed {
+			return fmt.Errorf("%w: it could not open the request", kind)
+		}
+		return kind
+	case res.StatusCode == http.StatusUnauthorized:
+		return fmt.Errorf("%w: %s", ErrTokenRefused, res.Status)
+	case res.StatusCode == http.StatusTooManyRequests:
+		return fmt.Errorf("%w: %s", ErrUnreachable, res.Status)
+	}
+	// A proxy's own page, say: the vault behind it may have acted.
+	return fmt.Errorf("%w: %s", ErrOutcomeUnknown, res.Status)
+}

@@ -1,0 +1,190 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"strongroom/protocol/bundle"
+	"strongroom/protocol/channel"
+	"strongroom/protocol/opaque"
+	"strongroom/protocol/wire"
+)
+
+// Recover asks for the payload with the password, once. One guess is used
+// when the vault answers, however many answers were lost on the way.
+func (v *Vault) Recover(ctx context.Context, password string) (Payload, wire.StatusReport, error) {
+	r, err := v.Begin(password)
+	if err != nil {
+		return Payload{}, wire.StatusReport{}, err
+	}
+	return r.Run(ctx)
+}
+
+// Recovery is one guess. It remembers its slot and its KE1, so that running
+// it again after ErrOutcomeUnknown repeats the same guess free of charge. Not
+// for two goroutines at once.
+type Recovery struct {
+	vault    *Vault
+	password []byte
+
+	login  *opaque.Login // of ke1; nil: not yet begun
+	ke1    []byte
+	status wire.StatusReport // under which the guess was begun
+	slot   uint64
+	sent   bool // a request with ke1 may have reached the vault
+}
+
+// Begin prepares a guess; nothing is sent. Errors: ErrPasswordText.
+func (v *Vault) Begin(password string) (*Recovery, error) {
+	if err := v.checkAccount(); err != nil {
+		return nil, err
+	}
+	secret, err := prepare(password)
+	if err != nil {
+		return nil, err
+	}
+	return &Recovery{vault: v, password: secret}, nil
+}
+
+// Run makes the guess, or repeats the one whose answer was lost.
+func (r *Recovery) Run(ctx context.Context) (Payload, wire.StatusReport, error) {
+	fleet, err := r.vault.Fleet(ctx)
+	if err != nil {
+		return Payload{}, wire.StatusReport{}, r.outcome(err)
+	}
+	for trial := 1; ; trial++ {
+		if err := r.begin(ctx, fleet); err != nil {
+			return Payload{}, r.status, r.outcome(err)
+		}
+		payload, status, err := r.guess(ctx, fleet)
+		if !errors.Is(err, ErrRaced) || trial == trialsMax {
+			return payload, status, r.outcome(err)
+		}
+		if codeOf(err) == wire.CodeTicket {
+			continue // the ticket ran out: the same slot and KE1 get a fresh one, free
+		}
+		if r.sent {
+			// Our guess may have been charged before the other device's: a new
+			// one is the person's to choose, not ours.
+			*r = Recovery{vault: r.vault, password: r.password}
+			return payload, status, &restated{ErrOutcomeUnknown, err}
+		}
+		r.login = nil // another device took the slot first: ours was not charged
+	}
+}
+
+// outcome makes sure that no error claims "no guess used" after one may have
+// been.
+func (r *Recovery) outcome(err error) error {
+	if err != nil && r.sent && (errors.Is(err, ErrUnreachable) || errors.Is(err, ErrTokenRefused) || errors.Is(err, context.Canceled)) {
+		return &restated{ErrOutcomeUnknown, err}
+	}
+	return err
+}
+
+// begin learns generation and slot, and makes KE1.
+func (r *Recovery) begin(ctx context.Context, fleet *bundle.Fleet) error {
+	if r.login != nil {
+		return nil
+	}
+	status, err := r.vault.status(ctx, fleet)
+	if err != nil {
+		return err
+	}
+	r.status = status
+	if err := ErrState(status); err != nil {
+		return err
+	}
+	oc, err := r.vault.opaque(fleet)
+	if err != nil {
+		return err
+	}
+	ke1, login, err := oc.StartLogin(r.password)
+	if err != nil {
+		return err
+	}
+	r.ke1, r.login, r.slot = ke1, login, status.Slot+1
+	return nil
+}
+
+// guess runs both trips under the chosen slot.
+func (r *Recovery) guess(ctx context.Context, fleet *bundle.Fleet) (Payload, wire.StatusReport, error) {
+	answer, exchange, err := r.start(ctx, fleet)
+	if err != nil {
+		return Payload{}, r.status, err
+	}
+	started := answer.RecoverStart
+	if err := checkStretch(started.Stretch); err != nil {
+		return Payload{}, r.status, err
+	}
+	ke3, sessionKey, exportKey, err := r.login.Finish(started.KE2, argon2id(started.Stretch))
+	if errors.Is(err, opaque.ErrCredentials) {
+		return Payload{}, r.status, &ErrWrongPassword{AttemptsLeft: int(r.status.Left), Status: r.status}
+	}
+	if err != nil {
+		return Payload{}, r.status, fmt.Errorf("%w: %w", ErrAnswer, err)
+	}
+	finished, err := r.finish(ctx, exchange, started.Ticket, ke3)
+	if err != nil {
+		return Payload{}, r.status, err
+	}
+	sealed, err := channel.OpenUnderSession(sessionKey, fleet.ID, r.vault.Account, r.status.Generation, r.slot, finished.SealedKey)
+	if err != nil {
+		return Payload{}, r.status, fmt.Errorf("%w: %w", ErrSealedKey, err)
+	}
+	at := place{fleet.ID, r.vault.Account, r.status.Generation, started.Stretch}
+	payload, err := at.open(exportKey, sealed)
+	return payload, r.status, err
+}
+
+// start is the first trip, repeated with the same bytes until an answer comes.
+func (r *Recovery) start(ctx context.Context, fleet *bundle.Fleet) (*wire.Answer, *channel.Exchange, error) {
+	request := wire.RecoverStart{Generation: r.status.Generation, Slot: r.slot, KE1: r.ke1}
+	for try := 1; ; try++ {
+		answer, exchange, err := r.vault.ask(ctx, fleet, wire.First{RecoverStart: &request})
+		if answer != nil {
+			r.learn(answer)
+		}
+		if err == nil && (answer.RecoverStart == nil || answer.Status == nil || answer.Status.Generation != r.status.Generation) {
+			return nil, nil, ErrAnswer
+		}
+		if err == nil {
+			r.sent = true
+			return answer, exchange, nil
+		}
+		if errors.Is(err, ErrOutcomeUnknown) {
+			r.sent = true
+		}
+		if !transient(err) || try == triesMax || r.vault.pause(ctx, try) != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+// finish is the second trip; its retry is free too.
+func (r *Recovery) finish(ctx context.Context, e *channel.Exchange, ticket, ke3 []byte) (*wire.RecoverFinishAnswer, error) {
+	for try := 1; ; try++ {
+		answer, err := r.vault.askSecond(ctx, e, ticket, wire.Second{RecoverFinish: &wire.RecoverFinish{KE3: ke3}})
+		if answer != nil {
+			r.learn(answer)
+		}
+		if err == nil && answer.RecoverFinish == nil {
+			return nil, ErrAnswer
+		}
+		if err == nil {
+			return answer.RecoverFinish, nil
+		}
+		if !transient(err) || try == triesMax || r.vault.pause(ctx, try) != nil {
+			return nil, err
+		}
+	}
+}
+
+// learn keeps the newest status, but never another generation's: the guess
+// belongs to the one that it was begun under.
+func (r *Recovery) learn(a *wire.Answer) {
+	if a.Status != nil && a.Status.Generation == r.status.Generation {
+		r.status = *a.Status
+	}
+}

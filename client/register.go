@@ -1,0 +1,170 @@
+package client
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"strongroom/protocol/bundle"
+	"strongroom/protocol/channel"
+	"strongroom/protocol/wire"
+)
+
+// Register makes the account's record: from now on the password gives the
+// payload back. It writes nothing on this machine: the caller has the key in
+// safety before. Where a record is live it is ErrLive (see Replace).
+//
+// Errors beside the vault's: ErrPasswordText, ErrPasswordWeak, ErrPayload.
+func (v *Vault) Register(ctx context.Context, password string, p Payload) (wire.StatusReport, error) {
+	return v.register(ctx, password, p, false)
+}
+
+// Replace puts a new generation in the place of the live one: another
+// password, or the same key once more. It needs no old password, since the
+// payload's key proves the owner; a record of another key is ErrOwner. Where
+// nothing is live it registers.
+func (v *Vault) Replace(ctx context.Context, password string, p Payload) (wire.StatusReport, error) {
+	return v.register(ctx, password, p, true)
+}
+
+func (v *Vault) register(ctx context.Context, password string, p Payload, replace bool) (wire.StatusReport, error) {
+	var none wire.StatusReport
+	if err := errors.Join(v.checkAccount(), p.check(), checkStretch(v.stretch()), CheckPassword(password, v.Account)); err != nil {
+		return none, err
+	}
+	fleet, err := v.Fleet(ctx)
+	if err != nil {
+		return none, err
+	}
+	for trial := 1; ; trial++ {
+		status, err := v.status(ctx, fleet)
+		if err != nil {
+			return none, err
+		}
+		live := status.State == wire.StateLive || status.State == wire.StateExhausted
+		if live && !replace {
+			return status, ErrLive
+		}
+		e := &enrolment{vault: v, fleet: fleet, payload: p}
+		if live {
+			e.replaces = &status.Generation
+		}
+		after, err := e.run(ctx, password)
+		if err == nil || trial == trialsMax || !errors.Is(err, ErrRaced) {
+			return after, err
+		}
+	}
+}
+
+// enrolment is one registration on its way.
+type enrolment struct {
+	vault    *Vault
+	fleet    *bundle.Fleet
+	payload  Payload
+	replaces *wire.Generation
+
+	started  *wire.RegisterStartAnswer
+	exchange *channel.Exchange
+	finish   wire.RegisterFinish
+}
+
+func (e *enrolment) run(ctx context.Context, password string) (wire.StatusReport, error) {
+	if err := e.prepare(ctx, password); err != nil {
+		return wire.StatusReport{}, err
+	}
+	var unknown error
+	for try := 1; ; try++ {
+		_, err := e.vault.askSecond(ctx, e.exchange, e.started.Ticket, wire.Second{RegisterFinish: &e.finish})
+		if err == nil || unknown != nil || errors.Is(err, ErrOutcomeUnknown) {
+			// The status is the judge: a lost answer may have registered.
+			status, statusErr := e.vault.status(ctx, e.fleet)
+			if statusErr == nil && status.Generation == e.started.Generation && status.State == wire.StateLive {
+				return status, nil
+			}
+			if err == nil {
+				return status, errors.Join(ErrRaced, statusErr)
+			}
+		}
+		if !transient(err) {
+			return wire.StatusReport{}, err
+		}
+		unknown = err
+		if try == triesMax || e.vault.pause(ctx, try) != nil {
+			return wire.StatusReport{}, err
+		}
+	}
+}
+
+// prepare runs the first trip and makes the second's message.
+func (e *enrolment) prepare(ctx context.Context, password string) error {
+	secret, err := prepare(password)
+	if err != nil {
+		return err
+	}
+	oc, err := e.vault.opaque(e.fleet)
+	if err != nil {
+		return err
+	}
+	request, registration, err := oc.StartRegistration(secret)
+	if err != nil {
+		return err
+	}
+	if err := e.start(ctx, request); err != nil {
+		return err
+	}
+	stretch := e.vault.stretch()
+	record, exportKey, err := registration.Finish(e.started.Response, argon2id(stretch))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrAnswer, err)
+	}
+	at := place{e.fleet.ID, e.vault.Account, e.started.Generation, stretch}
+	sealed, err := at.seal(exportKey, e.payload)
+	if err != nil {
+		return err
+	}
+	e.finish = wire.RegisterFinish{
+		Transcript: transcript(request, e.started), Record: record, SealedKey: sealed, Stretch: stretch, Replaces: e.replaces,
+	}
+	return e.sign()
+}
+
+func (e *enrolment) start(ctx context.Context, request []byte) error {
+	for try := 1; ; try++ {
+		answer, exchange, err := e.vault.ask(ctx, e.fleet, wire.First{RegisterStart: &wire.RegisterStart{Request: request}})
+		if err == nil && answer.RegisterStart == nil {
+			return ErrAnswer
+		}
+		if err == nil {
+			e.started, e.exchange = answer.RegisterStart, exchange
+			return nil
+		}
+		if !transient(err) || try == triesMax || e.vault.pause(ctx, try) != nil {
+			return unreachable(err)
+		}
+	}
+}
+
+func (e *enrolment) sign() error {
+	owner, err := ownerKey(e.payload.Key, e.fleet.ID, e.vault.Account)
+	if err != nil {
+		return err
+	}
+	e.finish.Owner = [wire.OwnerKeyBytes]byte(owner.Public().(ed25519.PublicKey))
+	if e.replaces != nil {
+		statement := e.finish.Statement(e.fleet.ID, e.vault.Account, e.started.Generation)
+		e.finish.Signature = ed25519.Sign(owner, statement)
+	}
+	return nil
+}
+
+// transcript binds the second trip to the first.
+func transcript(request []byte, s *wire.RegisterStartAnswer) (sum [32]byte) {
+	h := sha256.New()
+	h.Write(request)
+	h.Write(s.Response)
+	h.Write(s.Challenge[:])
+	h.Sum(sum[:0])
+	return sum
+}

@@ -1,0 +1,230 @@
+package client_test
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"strongroom/client"
+	"strongroom/protocol/wire"
+)
+
+func same(a, b client.Payload) bool {
+	return a.Key == b.Key && bytes.Equal(a.RepositoryID, b.RepositoryID) && a.RepositoryURL == b.RepositoryURL
+}
+
+func TestRegisterRecover(t *testing.T) {
+	r, ctx := newRig(t), within(t)
+	v, p := r.vault(t, nil), payload()
+	if _, _, err := v.Recover(ctx, right); !errors.Is(err, client.ErrNoRecord) {
+		t.Fatalf("nothing registered: %v", err)
+	}
+	status, err := v.Register(ctx, right, p)
+	must(t, err)
+	if status.State != wire.StateLive || status.Left != 10 {
+		t.Errorf("%+v", status)
+	}
+	got, status, err := v.Recover(ctx, right)
+	must(t, err)
+	if !same(got, p) || status.Left != 10 {
+		t.Errorf("another payload, or %d attempts left", status.Left)
+	}
+	if _, err := v.Register(ctx, another, payload()); !errors.Is(err, client.ErrLive) {
+		t.Errorf("registered over a live record: %v", err)
+	}
+}
+
+// The same password, typed on a keyboard that composes, is the same.
+func TestPasswordIsPrepared(t *testing.T) {
+	r, ctx := newRig(t), within(t)
+	v, p := r.vault(t, nil), payload()
+	_, err := v.Register(ctx, "caf\u00e9 in Z\u00fcrich", p)
+	must(t, err)
+	got, _, err := v.Recover(ctx, "cafe\u0301 in Zu\u0308rich")
+	must(t, err)
+	if !same(got, p) {
+		t.Error("another payload")
+	}
+}
+
+// Every wrong password is charged once; the right one at the tenth try wins.
+func TestRightAtTheTenth(t *testing.T) {
+	r, ctx := newRig(t), within(t)
+	v, p := r.vault(t, nil), payload()
+	_, err := v.Register(ctx, right, p)
+	must(t, err)
+	before := r.counter.Evaluations()
+	for left := 9; left >= 1; left-- {
+		wrong(t, v, left)
+	}
+	got, status, err := v.Recover(ctx, right)
+	must(t, err)
+	if !same(got, p) || status.Left != 10 {
+		t.Errorf("%d left after the right one", status.Left)
+	}
+	if n := r.counter.Evaluations() - before; n != 10 {
+		t.Errorf("the HSM evaluated %d guesses, 10 were made", n)
+	}
+}
+
+func wrong(t *testing.T, v *client.Vault, left int) {
+	t.Helper()
+	_, _, err := v.Recover(t.Context(), "not the password")
+	var e *client.ErrWrongPassword
+	if !errors.As(err, &e) || e.AttemptsLeft != left {
+		t.Fatalf("want a wrong password with %d left, got %v", left, err)
+	}
+}
+
+func TestDestroyed(t *testing.T) {
+	r, ctx := newRig(t), within(t)
+	v, p := r.vault(t, nil), payload()
+	_, err := v.Register(ctx, right, p)
+	must(t, err)
+	before := r.counter.Evaluations()
+	for left := 9; left >= 0; left-- {
+		wrong(t, v, left)
+	}
+	_, status, err := v.Recover(ctx, right)
+	if !errors.Is(err, client.ErrExhausted) && !errors.Is(err, client.ErrDestroyed) {
+		t.Fatalf("after ten wrong ones the right one gave %v", err)
+	}
+	if status.Left != 0 {
+		t.Errorf("%d left", status.Left)
+	}
+	if n := r.counter.Evaluations() - before; n != 10 {
+		t.Errorf("the HSM evaluated %d guesses, the limit is 10", n)
+	}
+	// Whoever still has K may protect it anew.
+	_, err = v.Replace(ctx, another, p)
+	must(t, err)
+	got, _, err := v.Recover(ctx, another)
+	must(t, err)
+	if !same(got, p) {
+		t.Error("another payload")
+	}
+}
+
+func TestReplaceAndDelete(t *testing.T) {
+	r, ctx := newRig(t), within(t)
+	v, p := r.vault(t, nil), payload()
+	_, err := v.Replace(ctx, right, p) // nothing there: it registers
+	must(t, err)
+	wrong(t, v, 9)
+	_, err = v.Replace(ctx, another, p)
+	must(t, err)
+	wrong(t, v, 9) // the budget was full again
+	if got, _, err := v.Recover(ctx, another); err != nil || !same(got, p) {
+		t.Errorf("the new password: %v", err)
+	}
+	if _, _, err := v.Recover(ctx, right); err == nil {
+		t.Error("the old password still opens")
+	}
+	if _, err := v.Replace(ctx, right, payload()); !errors.Is(err, client.ErrOwner) {
+		t.Errorf("another key replaced the record: %v", err)
+	}
+	if _, err := v.Delete(ctx, client.NewKey()); !errors.Is(err, client.ErrOwner) {
+		t.Errorf("another key deleted the record: %v", err)
+	}
+	status, err := v.Delete(ctx, p.Key)
+	must(t, err)
+	if status.State != wire.StateDeleted {
+		t.Errorf("%+v", status)
+	}
+	if _, _, err := v.Recover(ctx, another); !errors.Is(err, client.ErrNoRecord) {
+		t.Errorf("after the delete: %v", err)
+	}
+	if _, err := v.Delete(ctx, p.Key); err != nil {
+		t.Errorf("deleting what is gone: %v", err)
+	}
+}
+
+func TestRefusedBeforeAnythingIsSent(t *testing.T) {
+	r, ctx := newRig(t), within(t)
+	l := &line{}
+	v := r.vault(t, l)
+	for _, weak := range []string{"", "short", "password1", "12345678", "aaaaaaaaaaaa", "abcabcabcabc", "qwertyuiop", "WhatsApp2024", "P@ssw0rd!", "anna1234"} {
+		if _, err := v.Register(ctx, weak, payload()); !errors.Is(err, client.ErrPasswordWeak) && !errors.Is(err, client.ErrPasswordText) {
+			t.Errorf("%q: %v", weak, err)
+		}
+	}
+	if _, _, err := v.Recover(ctx, "bell\a"); !errors.Is(err, client.ErrPasswordText) {
+		t.Errorf("a control character: %v", err)
+	}
+	v.Stretch = wire.Stretch{Time: 1 << 20, MemoryKiB: 64, Threads: 1}
+	if _, err := v.Register(ctx, right, payload()); !errors.Is(err, client.ErrStretch) {
+		t.Errorf("a stretch past all limits: %v", err)
+	}
+	if l.count() != 0 {
+		t.Errorf("%d requests left for it", l.count())
+	}
+}
+
+func TestVaultOutOfReach(t *testing.T) {
+	r, ctx := newRig(t), within(t)
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	must(t, closed.Close())
+	v := r.vault(t, nil)
+	v.URL = "http://" + closed.Addr().String()
+	if _, _, err := v.Recover(ctx, right); !errors.Is(err, client.ErrUnreachable) || errors.Is(err, client.ErrOutcomeUnknown) {
+		t.Errorf("nobody listens: %v", err)
+	}
+	v = r.vault(t, nil)
+	v.URL = "http://vault.example.org"
+	if _, err := v.Status(ctx); !errors.Is(err, client.ErrUnreachable) {
+		t.Errorf("plain http to another machine: %v", err)
+	}
+}
+
+func TestAnotherFleet(t *testing.T) {
+	r, ctx := newRig(t), within(t)
+	l := &line{}
+	v := r.vault(t, l)
+	v.Pin[0] ^= 1
+	if _, _, err := v.Recover(ctx, right); !errors.Is(err, client.ErrPin) {
+		t.Errorf("got %v", err)
+	}
+	if l.count() != 0 {
+		t.Error("something was sent to an unpinned vault")
+	}
+}
+
+func TestTokenRefused(t *testing.T) {
+	r, ctx := newRig(t), within(t)
+	good, old := r.tokens(t, time.Now().Add(time.Hour)), r.tokens(t, time.Now().Add(-time.Hour))
+	for name, tokens := range map[string]client.Tokens{
+		"relay": {Account: account, Relay: old.Relay, Vault: good.Vault}, "vault": {Account: account, Relay: good.Relay, Vault: old.Vault},
+		"swapped": {Account: account, Relay: good.Vault, Vault: good.Relay},
+	} {
+		v := r.vault(t, nil)
+		v.Tokens = tokens
+		if _, err := v.Status(ctx); !errors.Is(err, client.ErrTokenRefused) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A redirect would carry the relay's token to whoever it names.
+func TestNoRedirect(t *testing.T) {
+	r, ctx := newRig(t), within(t)
+	var strangers int
+	stranger := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { strangers++ }))
+	defer stranger.Close()
+	redirect := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		http.Redirect(w, req, stranger.URL, http.StatusTemporaryRedirect)
+	}))
+	defer redirect.Close()
+	v := r.vault(t, nil)
+	v.URL = redirect.URL
+	if _, err := v.Status(ctx); !errors.Is(err, client.ErrUnreachable) {
+		t.Errorf("got %v", err)
+	}
+	if strangers != 0 {
+		t.Error("the stranger was asked")
+	}
+}

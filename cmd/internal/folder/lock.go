@@ -1,0 +1,27 @@
+package folder
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Lock keeps other strongrooms out of the folder until unlock or the end of
+// the process. Error: ErrInUse.
+func (f Folder) Lock() (unlock func() error, err error) {
+	if err := f.Make(); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(filepath.Join(f.Path, lockName), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		err = fmt.Errorf("%w (%s)", ErrInUse, f.Path)
+		return nil, errors.Join(err, file.Close())
+	}
+	return file.Close, nil
+}

@@ -1,0 +1,181 @@
+// Package terminal is how strongroom speaks with a person or a program: text
+// and bars on a terminal, plain lines elsewhere, JSON lines where asked.
+package terminal
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+)
+
+const lineBytesMax = 16 << 10 // of one answer
+
+// ErrNoAnswer: a question, and nobody there to answer it.
+var ErrNoAnswer = errors.New("no terminal to ask on")
+
+// Terminal is where a command reads and writes.
+type Terminal struct {
+	In       io.Reader
+	Out, Err io.Writer
+	JSON     bool // events as JSON lines on Out, nothing else there
+
+	lines *bufio.Reader
+	bar   *bar
+}
+
+// Standard is the process's own terminal.
+func Standard(asJSON bool) *Terminal {
+	return &Terminal{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, JSON: asJSON}
+}
+
+// Interactive: somebody can be asked.
+func (t *Terminal) Interactive() bool { return isTerminal(t.In) && !t.JSON }
+
+// Say prints a line for people; a program does not get it.
+func (t *Terminal) Say(format string, a ...any) {
+	if !t.JSON {
+		t.clear()
+		fmt.Fprintf(t.Out, format+"\n", a...)
+	}
+}
+
+// Note prints a line beside the result: to Err, for people only.
+func (t *Terminal) Note(format string, a ...any) {
+	if !t.JSON {
+		t.clear()
+		fmt.Fprintf(t.Err, format+"\n", a...)
+	}
+}
+
+// Event prints one JSON line for programs: {"event": name, ...fields}.
+func (t *Terminal) Event(name string, fields any) error {
+	if !t.JSON {
+		return nil
+	}
+	line, err := event(name, fields)
+	if err != nil {
+		return err
+	}
+	_, err = t.Out.Write(append(line, '\n'))
+	return err
+}
+
+func event(name string, fields any) ([]byte, error) {
+	body, err := json.Marshal(fields)
+	if err != nil {
+		return nil, err
+	}
+	head := fmt.Sprintf(`{"event":%q`, name)
+	if s := string(body); s != "{}" && s != "null" {
+		return []byte(head + "," + s[1:]), nil
+	}
+	return []byte(head + "}"), nil
+}
+
+// Ask asks for one line. Without a terminal it reads the next line of In.
+func (t *Terminal) Ask(question string) (string, error) {
+	if t.JSON {
+		return "", ErrNoAnswer
+	}
+	if t.Interactive() {
+		fmt.Fprint(t.Err, question+" ")
+	}
+	return t.line()
+}
+
+// Secret asks for one line without showing it. Only on a terminal.
+func (t *Terminal) Secret(question string) (string, error) {
+	file, ok := t.In.(*os.File)
+	if !ok || !t.Interactive() {
+		return "", ErrNoAnswer
+	}
+	fmt.Fprint(t.Err, question+" ")
+	b, err := term.ReadPassword(int(file.Fd()))
+	fmt.Fprintln(t.Err)
+	return string(b), err
+}
+
+// Yes asks a question whose answer is yes only when the person types it.
+func (t *Terminal) Yes(question string) (bool, error) {
+	said, err := t.Ask(question + " Type yes:")
+	return strings.EqualFold(strings.TrimSpace(said), "yes"), err
+}
+
+func (t *Terminal) line() (string, error) {
+	if t.lines == nil {
+		t.lines = bufio.NewReaderSize(t.In, lineBytesMax)
+	}
+	line, err := t.lines.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		return "", fmt.Errorf("an answer over %d bytes", lineBytesMax)
+	}
+	if err != nil && len(line) == 0 {
+		return "", ErrNoAnswer
+	}
+	return strings.TrimRight(string(line), "\r\n"), nil
+}
+
+func isTerminal(f any) bool {
+	file, ok := f.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// Bytes writes an amount as people read it: 3 significant digits, decimal
+// units.
+func Bytes(n int64) string {
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, unit := float64(n), 0
+	for f >= 999.5 && unit < 4 {
+		f /= 1000
+		unit++
+	}
+	digits := 1
+	if f >= 99.95 {
+		digits = 0
+	}
+	return fmt.Sprintf("%.*f %s", digits, f, []string{"B", "kB", "MB", "GB", "TB"}[unit])
+}
+
+// Rate is an amount over a time, a second.
+func Rate(n int64, d time.Duration) string {
+	if d <= 0 {
+		return "-"
+	}
+	return Bytes(int64(float64(n)/d.Seconds())) + "/s"
+}
+
+// Count writes a number with its noun, which takes an s but for 1.
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return thousands(n) + " " + noun + "s"
+}
+
+func thousands(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// Duration writes a time as people read it.
+func Duration(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return d.Round(time.Second).String()
+}
