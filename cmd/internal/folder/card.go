@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 const (
 	cardBytesMax = 16 << 10
 	cardTitle    = "STRONGROOM RECOVERY CARD"
+	cardMargin   = " \t\r\n│|" // a card may be copied with its frame
 )
 
 // ErrCard: the text is not a recovery card.
@@ -83,17 +86,21 @@ func ParseCard(text string) (Card, error) {
 	seen := map[string]bool{}
 	for line := range strings.Lines(text) {
 		name, value, _ := strings.Cut(line, ":")
-		into := fields[strings.TrimSpace(name)]
+		name, value = strings.Trim(name, cardMargin), strings.Trim(value, cardMargin)
+		into := fields[name]
 		if into == nil {
 			continue
 		}
 		if seen[name] {
 			return Card{}, fmt.Errorf("%w: two lines %q", ErrCard, name)
 		}
+		if strings.ContainsFunc(value, func(c rune) bool { return !unicode.IsPrint(c) }) || !utf8.ValidString(value) {
+			return Card{}, fmt.Errorf("%w: the line %q holds a character that can not be printed", ErrCard, name)
+		}
 		seen[name] = true
-		*into = strings.TrimSpace(value)
+		*into = value
 	}
-	if seen[lineVault] {
+	if seen[lineVault] || seen[linePin] || seen[lineAccount] {
 		c.Way = ByPassword
 	}
 	switch {
