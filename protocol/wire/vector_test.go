@@ -1,0 +1,198 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+type vector struct {
+	Kind, Name, Reason, Account string
+	Bytes                       string
+}
+
+func (v vector) raw(t testing.TB) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(v.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// vectors are written by another program that shares no code with the codec.
+func vectors(t testing.TB) (v struct{ Good, Bad, Statements []vector }) {
+	t.Helper()
+	b, err := os.ReadFile("../../spec/vectors/wire.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, &v); err != nil {
+		t.Fatal(err)
+	}
+	if len(v.Good) < 15 || len(v.Bad) < 90 || len(v.Statements) != 2 {
+		t.Fatalf("only %d good, %d bad vectors", len(v.Good), len(v.Bad))
+	}
+	return v
+}
+
+// parse decodes and encodes again.
+func parse(kind string, b []byte) ([]byte, error) {
+	var m any
+	var err error
+	switch kind {
+	case "first":
+		m, err = DecodeFirst(b)
+	case "second":
+		m, err = DecodeSecond(b)
+	case "answer":
+		m, err = DecodeAnswer(b)
+	default:
+		return nil, errors.New("no such kind: " + kind)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return Encode(m)
+}
+
+func TestGoodVectors(t *testing.T) {
+	for _, v := range vectors(t).Good {
+		b := v.raw(t)
+		if again, err := parse(v.Kind, b); err != nil || !bytes.Equal(again, b) {
+			t.Errorf("%s, %s: %x, %v", v.Kind, v.Name, again, err)
+		}
+	}
+}
+
+func TestBadVectors(t *testing.T) {
+	for _, v := range vectors(t).Bad {
+		_, err := parse(v.Kind, v.raw(t))
+		var m *Malformed
+		if !errors.As(err, &m) || !errors.Is(err, ErrMalformed) || m.Reason != Reason(v.Reason) {
+			t.Errorf("%s, %s: %v, want %s", v.Kind, v.Name, err, v.Reason)
+		}
+	}
+}
+
+// Every cut of every good message is refused, and every flipped bit either is
+// refused or says something else in its own one encoding.
+func TestEveryCutAndFlip(t *testing.T) {
+	for _, v := range vectors(t).Good {
+		b := v.raw(t)
+		for i := range b {
+			if _, err := parse(v.Kind, b[:i]); !errors.Is(err, ErrMalformed) {
+				t.Fatalf("%s, %s, cut at %d: %v", v.Kind, v.Name, i, err)
+			}
+			flipped := bytes.Clone(b)
+			flipped[i] ^= 1 << (i % 8)
+			again, err := parse(v.Kind, flipped)
+			if err == nil && !bytes.Equal(again, flipped) || err != nil && !errors.Is(err, ErrMalformed) {
+				t.Fatalf("%s, %s, flip at %d: %v", v.Kind, v.Name, i, err)
+			}
+		}
+	}
+}
+
+func finish() *RegisterFinish {
+	f := &RegisterFinish{
+		Record: []byte("record"), SealedKey: []byte("sealed key"),
+		Stretch: Stretch{Time: 3, MemoryKiB: 65536, Threads: 4}, Replaces: new(Generation),
+	}
+	sequence(f.Transcript[:], 1)
+	sequence(f.Owner[:], 33)
+	sequence(f.Replaces[:], 32)
+	return f
+}
+
+func sequence(b []byte, from byte) {
+	for i := range b {
+		b[i] = from + byte(i)
+	}
+}
+
+func TestStatementVectors(t *testing.T) {
+	var fleet FleetID
+	var g Generation
+	sequence(fleet[:], 0)
+	sequence(g[:], 16)
+	for _, v := range vectors(t).Statements {
+		got := DeleteStatement(fleet, v.Account, g)
+		if v.Name == "replace" {
+			signed := finish()
+			signed.Signature = make([]byte, SignatureBytes) // is left out
+			got = signed.Statement(fleet, v.Account, g)
+		}
+		if !bytes.Equal(got, v.raw(t)) {
+			t.Errorf("%s: %x", v.Name, got)
+		}
+		text, err := cbor.Diagnose(got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden, err := os.ReadFile("testdata/statement-" + v.Name + ".txt")
+		if err != nil || string(golden) != text+"\n" {
+			t.Errorf("%s reads\n%s\nwant\n%s %v", v.Name, text, golden, err)
+		}
+	}
+}
+
+// Whatever changes in what is signed changes the statement.
+func TestStatementBindsEverything(t *testing.T) {
+	seen := map[string]string{}
+	add := func(name string, b []byte) {
+		if other, ok := seen[string(b)]; ok {
+			t.Errorf("%s and %s are one statement", name, other)
+		}
+		seen[string(b)] = name
+	}
+	change := map[string]func(*RegisterFinish){
+		"nothing":    func(*RegisterFinish) {},
+		"transcript": func(f *RegisterFinish) { f.Transcript[0] ^= 1 },
+		"record":     func(f *RegisterFinish) { f.Record = []byte("recorD") },
+		"sealed key": func(f *RegisterFinish) { f.SealedKey = []byte("x") },
+		"owner":      func(f *RegisterFinish) { f.Owner[31] ^= 1 },
+		"time":       func(f *RegisterFinish) { f.Stretch.Time++ },
+		"memory":     func(f *RegisterFinish) { f.Stretch.MemoryKiB++ },
+		"threads":    func(f *RegisterFinish) { f.Stretch.Threads++ },
+		"replaces":   func(f *RegisterFinish) { f.Replaces[0] ^= 1 },
+		"none":       func(f *RegisterFinish) { f.Replaces = nil },
+	}
+	for name, c := range change {
+		f := finish()
+		c(f)
+		add(name, f.Statement(FleetID{1}, "a", Generation{1}))
+	}
+	f := finish()
+	add("fleet", f.Statement(FleetID{2}, "a", Generation{1}))
+	add("account", f.Statement(FleetID{1}, "b", Generation{1}))
+	add("generation", f.Statement(FleetID{1}, "a", Generation{2}))
+	add("delete", DeleteStatement(FleetID{1}, "a", Generation{1}))
+	add("delete, fleet", DeleteStatement(FleetID{2}, "a", Generation{1}))
+	add("delete, account", DeleteStatement(FleetID{1}, "b", Generation{1}))
+	add("delete, generation", DeleteStatement(FleetID{1}, "a", Generation{2}))
+}
+
+func fuzz(f *testing.F, kind string) {
+	v := vectors(f)
+	for _, one := range append(v.Good, v.Bad...) {
+		if one.Kind == kind {
+			f.Add(one.raw(f))
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		again, err := parse(kind, b)
+		if err == nil && !bytes.Equal(again, b) || err != nil && !errors.Is(err, ErrMalformed) {
+			t.Fatalf("%x, %v", again, err)
+		}
+	})
+}
+
+func FuzzDecodeFirst(f *testing.F)  { fuzz(f, "first") }
+func FuzzDecodeSecond(f *testing.F) { fuzz(f, "second") }
+func FuzzDecodeAnswer(f *testing.F) { fuzz(f, "answer") }
