@@ -28,8 +28,18 @@ func (r *Repo) CheckStructure(ctx context.Context) ([]*Damage, error) {
 		return nil, err
 	}
 	damage = append(damage, more...)
+	if more, err = r.checkUnnamed(ctx, heads); err != nil {
+		return nil, err
+	}
+	damage = append(damage, more...)
+	known := map[ID]bool{}
+	for _, d := range damage {
+		for _, id := range d.Lost {
+			known[id] = true
+		}
+	}
 	for _, ref := range liveSnapshots(heads) {
-		more, err := r.checkSnapshot(ctx, ref)
+		more, err := r.checkSnapshot(ctx, ref, known)
 		if err != nil {
 			return nil, err
 		}
@@ -66,9 +76,41 @@ func liveSnapshots(heads []*HeadAt) (out []SnapshotRef) {
 	return out
 }
 
+// checkUnnamed opens the index objects and manifests that no head names: a
+// damaged head must not hide a damaged one.
+func (r *Repo) checkUnnamed(ctx context.Context, heads []*HeadAt) (damage []*Damage, err error) {
+	named := map[string]bool{}
+	for _, h := range heads {
+		for _, ref := range h.Indexes {
+			named[ref.Name.under(prefixIndex)] = true
+		}
+		for _, ref := range h.Snapshots {
+			named[ref.Manifest.under(prefixManifest)+copyA] = true
+			named[ref.Manifest.under(prefixManifest)+copyB] = true
+		}
+	}
+	for _, prefix := range []string{prefixIndex, prefixManifest} {
+		for info, err := range r.st.List(ctx, prefix) {
+			if err != nil {
+				return nil, err
+			}
+			if named[info.Name] {
+				continue
+			}
+			_, _, err := r.getObject(ctx, info.Name)
+			if d := (*Damage)(nil); errors.As(err, &d) {
+				damage = append(damage, d)
+			} else if err != nil {
+				return nil, err
+			}
+		}
+	}
+	return damage, nil
+}
+
 // checkSnapshot checks the copies of a manifest and that all it needs is in
-// the index.
-func (r *Repo) checkSnapshot(ctx context.Context, ref SnapshotRef) ([]*Damage, error) {
+// the index, or known to be lost with an object already named.
+func (r *Repo) checkSnapshot(ctx context.Context, ref SnapshotRef, known map[ID]bool) ([]*Damage, error) {
 	m, damage, err := r.manifestCopies(ctx, ref)
 	if err != nil || m == nil {
 		return damage, err
@@ -76,7 +118,7 @@ func (r *Repo) checkSnapshot(ctx context.Context, ref SnapshotRef) ([]*Damage, e
 	name := ref.Manifest.under(prefixManifest) + copyA
 	var lost []ID
 	need := func(id ID, kind Kind) {
-		if p, ok := r.place(id); !ok || p.kind != kind {
+		if p, ok := r.place(id); !known[id] && (!ok || p.kind != kind) {
 			lost = append(lost, id)
 		}
 	}

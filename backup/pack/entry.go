@@ -75,19 +75,20 @@ type Layer struct {
 
 const layersMax = 1 << 10 // a reader takes; a writer makes far fewer
 
-// UnknownEntry is an entry that this program can not restore. The others
-// still are.
+// UnknownEntry is an entry that this program can not restore: ErrUnknownKind
+// where a newer program wrote it, else ErrMalformed. The others still are.
 type UnknownEntry struct {
-	Root uint32
-	Path string
-	What string
+	Root  uint32
+	Path  string
+	What  string
+	cause error
 }
 
 // Error names the entry.
 func (e *UnknownEntry) Error() string { return fmt.Sprintf("%s: %s", e.Path, e.What) }
 
-// Is makes it an ErrUnknownKind.
-func (e *UnknownEntry) Is(target error) bool { return target == ErrUnknownKind }
+// Unwrap gives ErrUnknownKind or ErrMalformed.
+func (e *UnknownEntry) Unwrap() error { return e.cause }
 
 // place of an entry: what any kind of entry has.
 type entryPlace struct {
@@ -104,7 +105,8 @@ func appendEntry(b []byte, e *Entry) []byte {
 }
 
 // ParseList gives the entries of a list segment in order. An entry of a kind
-// or coding that is not known is given as an UnknownEntry instead.
+// or coding that is not known, or with what its kind does not have, is given
+// as an UnknownEntry instead.
 func ParseList(b []byte, entry func(*Entry) error, unknown func(*UnknownEntry) error) error {
 	for len(b) > 0 {
 		n, used := binary.Uvarint(b)
@@ -134,36 +136,45 @@ func parseEntry(b []byte) (*Entry, *UnknownEntry, error) {
 		return nil, nil, fmt.Errorf("%w: entry: %v", ErrMalformed, err)
 	}
 	if p.Kind == 0 || p.Kind > uint64(EntryDatabase) {
-		return nil, &UnknownEntry{p.Root, p.Path, fmt.Sprintf("entry of unknown kind %d", p.Kind)}, nil
+		return nil, &UnknownEntry{p.Root, p.Path, fmt.Sprintf("entry of unknown kind %d", p.Kind), ErrUnknownKind}, nil
 	}
 	e := &Entry{}
 	if err := decode(b, e); err != nil {
-		return nil, &UnknownEntry{p.Root, p.Path, fmt.Sprintf("entry of kind %d: %v", p.Kind, err)}, nil
+		return nil, &UnknownEntry{p.Root, p.Path, fmt.Sprintf("entry of kind %d: %v", p.Kind, err), ErrMalformed}, nil
 	}
-	return checkEntry(e)
+	if u := checkEntry(e); u != nil {
+		return nil, u, nil
+	}
+	return e, nil, nil
 }
 
 // checkEntry proves that an entry has what its kind needs and no more.
-func checkEntry(e *Entry) (*Entry, *UnknownEntry, error) {
-	ok := (e.Content != nil) == (e.Kind == EntryFile) && (e.Database != nil) == (e.Kind == EntryDatabase) &&
-		(e.Link != "") == (e.Kind == EntrySymlink) && e.Size >= 0 && goodPath(e.Path)
-	if !ok {
-		return nil, nil, fmt.Errorf("%w: entry %q", ErrMalformed, e.Path)
+func checkEntry(e *Entry) *UnknownEntry {
+	fault := func(cause error, what string) *UnknownEntry { return &UnknownEntry{e.Root, e.Path, what, cause} }
+	switch {
+	case !goodPath(e.Path):
+		return fault(ErrMalformed, "a path that leaves its root")
+	case e.Size < 0, (e.Content != nil) != (e.Kind == EntryFile), (e.Link != "") != (e.Kind == EntrySymlink),
+		(e.Database != nil) != (e.Kind == EntryDatabase):
+		return fault(ErrMalformed, "not what its kind has")
+	case e.Database != nil:
+		return checkDatabase(e, fault)
 	}
-	if e.Database == nil {
-		return e, nil, nil
-	}
+	return nil
+}
+
+func checkDatabase(e *Entry, fault func(error, string) *UnknownEntry) *UnknownEntry {
 	d := e.Database
 	if d.PageBytes < 512 || d.PageBytes > 65536 || d.PageBytes&(d.PageBytes-1) != 0 || len(d.Layers) > layersMax ||
 		e.Size != int64(d.PageBytes)*int64(d.Pages) {
-		return nil, nil, fmt.Errorf("%w: database %q", ErrMalformed, e.Path)
+		return fault(ErrMalformed, "a database of impossible size")
 	}
 	for _, l := range d.Layers {
 		if l.Coding != CodingWhole {
-			return nil, &UnknownEntry{e.Root, e.Path, fmt.Sprintf("database with pages of unknown coding %d", l.Coding)}, nil
+			return fault(ErrUnknownKind, fmt.Sprintf("database with pages of unknown coding %d", l.Coding))
 		}
 	}
-	return e, nil, nil
+	return nil
 }
 
 // goodPath holds for paths that stay below their root. Attack: an entry

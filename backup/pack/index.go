@@ -105,8 +105,8 @@ func parseIndex(b []byte) ([]packTable, error) {
 }
 
 // LoadIndex reads the heads, the index objects they name, and the list of
-// packs. Where an index object or a head is lost or damaged, the packs that
-// nothing else names are read by their own tables. Has, Read and Writer know
+// packs. Where an index object or a head is lost or damaged, or no head is there,
+// the packs that nothing else names are read by their own tables. Has, Read and Writer know
 // what it found. The damage it names cost nothing but these reads, except
 // for packs that are gone.
 func (r *Repo) LoadIndex(ctx context.Context) ([]*HeadAt, []*Damage, error) {
@@ -118,7 +118,7 @@ func (r *Repo) LoadIndex(ctx context.Context) ([]*HeadAt, []*Damage, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	rebuild := len(damage)+len(more) != 0
+	rebuild := len(damage)+len(more) != 0 || len(heads) == 0
 	r.mu.Lock()
 	r.index = x
 	r.mu.Unlock()

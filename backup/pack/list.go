@@ -30,8 +30,8 @@ func (l *List) Add(e *Entry) error {
 	if l.last != nil && (e.Root < l.last.Root || e.Root == l.last.Root && e.Path <= l.last.Path) {
 		return fmt.Errorf("%w: entry %q out of order", ErrMalformed, e.Path)
 	}
-	if _, unknown, err := checkEntry(e); err != nil || unknown != nil {
-		return errors.Join(err, unknown.asError())
+	if fault := checkEntry(e); fault != nil {
+		return fault
 	}
 	start := len(l.buf)
 	l.buf = appendEntry(l.buf, e)
@@ -52,13 +52,6 @@ func (l *List) Add(e *Entry) error {
 		return l.flush()
 	}
 	return nil
-}
-
-func (e *UnknownEntry) asError() error {
-	if e == nil {
-		return nil
-	}
-	return e
 }
 
 func (l *List) flush() error {

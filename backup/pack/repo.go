@@ -3,7 +3,6 @@ package pack
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"sync"
 
@@ -18,7 +17,6 @@ type Repo struct {
 	keys   *seal.Keys
 	codec  *seal.Codec
 	sizes  sizes
-	opened []*Damage // what Open found
 
 	mu    sync.RWMutex
 	index *index // guarded by mu
@@ -26,18 +24,12 @@ type Repo struct {
 
 // Create makes a repository in an empty storage: ErrRepository if one is
 // there. A Create that was interrupted between the two copies of the header
-// is completed by Open.
+// is completed by the next one with the same key.
 func Create(ctx context.Context, st store.Store, key *[32]byte) (*Repo, error) {
-	for _, name := range []string{headerA, headerB} {
-		_, err := st.Size(ctx, name)
-		if err == nil {
-			return nil, ErrRepository
-		}
-		if !errors.Is(err, store.ErrNotFound) {
-			return nil, err
-		}
+	h, err := headerToWrite(ctx, st, key)
+	if err != nil {
+		return nil, err
 	}
-	h := seal.NewHeader(key)
 	for _, name := range []string{headerA, headerB} {
 		err := put(ctx, st, name, h.Bytes())
 		if errors.Is(err, store.ErrExists) {
@@ -50,26 +42,42 @@ func Create(ctx context.Context, st store.Store, key *[32]byte) (*Repo, error) {
 	return newRepo(st, h, key)
 }
 
+// headerToWrite is a new header, or the one whose first copy alone is there.
+func headerToWrite(ctx context.Context, st store.Store, key *[32]byte) (*seal.Header, error) {
+	_, err := st.Size(ctx, headerB)
+	if err == nil {
+		return nil, ErrRepository
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	h, err := readHeader(ctx, st, headerA)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return seal.NewHeader(key), nil
+	case err != nil && !errors.Is(err, seal.ErrHeader) && !errors.Is(err, ErrVersion):
+		return nil, err
+	case err != nil || h.Verify(key) != nil:
+		return nil, ErrRepository
+	}
+	return h, nil
+}
+
 // Open opens the repository: ErrNoRepository, ErrWrongKey, ErrVersion, or
 // a Damage if no copy of the header serves. One damaged copy is no error:
 // the other serves and CheckStructure names the damaged one.
 func Open(ctx context.Context, st store.Store, key *[32]byte) (*Repo, error) {
-	h, damage, err := readHeaders(ctx, st, func(h *seal.Header) error { return h.Verify(key) })
+	h, err := readHeaders(ctx, st, func(h *seal.Header) error { return h.Verify(key) })
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRepo(st, h, key)
-	if err != nil {
-		return nil, err
-	}
-	r.opened = damage
-	return r, nil
+	return newRepo(st, h, key)
 }
 
 // CorrectKey puts a mistyped 64-digit key right against the repository's
 // header: one or two wrong digits or two swapped. ErrWrongKey if it can not.
 func CorrectKey(ctx context.Context, st store.Store, typed *[32]byte) (key [32]byte, err error) {
-	_, _, err = readHeaders(ctx, st, func(h *seal.Header) error {
+	_, err = readHeaders(ctx, st, func(h *seal.Header) error {
 		k, ok := seal.CorrectKey(h, typed)
 		if !ok {
 			return ErrWrongKey
@@ -88,12 +96,10 @@ func newRepo(st store.Store, h *seal.Header, key *[32]byte) (*Repo, error) {
 	return &Repo{st: st, header: h, keys: seal.NewKeys(key, h), codec: codec, sizes: defaultSizes, index: newIndex()}, nil
 }
 
-// readHeaders gives the first copy that use accepts, and the damage of the
-// other. If none serves it says the most telling reason.
-func readHeaders(ctx context.Context, st store.Store, use func(*seal.Header) error) (*seal.Header, []*Damage, error) {
-	var good *seal.Header
-	var damage []*Damage
-	var wrong error
+// readHeaders gives the first copy that use accepts; if none serves, the
+// most telling reason.
+func readHeaders(ctx context.Context, st store.Store, use func(*seal.Header) error) (*seal.Header, error) {
+	var wrong, fault error
 	missing := 0
 	for _, name := range []string{headerA, headerB} {
 		h, err := readHeader(ctx, st, name)
@@ -101,31 +107,25 @@ func readHeaders(ctx context.Context, st store.Store, use func(*seal.Header) err
 			err = use(h)
 		}
 		switch {
-		case err == nil && good == nil:
-			good = h
-		case err == nil && string(h.Bytes()) != string(good.Bytes()):
-			damage = append(damage, &Damage{Object: name, What: "is another repository's header"})
+		case err == nil:
+			return h, nil
 		case errors.Is(err, ErrWrongKey), errors.Is(err, ErrVersion):
 			wrong = err
-			damage = append(damage, damaged(name, "", err))
 		case errors.Is(err, store.ErrNotFound):
 			missing++
-			damage = append(damage, &Damage{Object: name, What: "missing"})
 		case errors.Is(err, seal.ErrHeader):
-			damage = append(damage, &Damage{Object: name, What: "damaged"})
-		case err != nil:
-			return nil, nil, err
+			fault = damaged(name, "no copy of the header serves: ", err)
+		default:
+			return nil, err
 		}
 	}
 	switch {
-	case good != nil:
-		return good, damage, nil
 	case wrong != nil:
-		return nil, nil, wrong
+		return nil, wrong
 	case missing == 2:
-		return nil, nil, ErrNoRepository
+		return nil, ErrNoRepository
 	}
-	return nil, nil, fmt.Errorf("both copies of the header: %w", damage[0])
+	return nil, fault
 }
 
 func readHeader(ctx context.Context, st store.Store, name string) (*seal.Header, error) {

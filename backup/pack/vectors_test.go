@@ -299,7 +299,7 @@ func (v vectors) badBodies(add adder) {
 	add("list: a path above its root", "list", "", "malformed", entry(n(1), n(0), cborText("../d"), n(0), n(0), n(0)))
 	add("list: an absolute path", "list", "", "malformed", entry(n(1), n(0), cborText("/d"), n(0), n(0), n(0)))
 	add("list: an entry of kind 9 with a field of its own", "list", "", "unknown", entry(n(9), n(0), cborText("new"), cborText("what")))
-	add("list: a directory with an unknown field", "list", "", "unknown", append([]byte{22, 0xa7, 1, 1, 2, 0, 3, 0x61, 'd', 4, 0, 5, 0, 6, 0}, 0x18, 0x63, 0x65, 'x', 'a', 't', 't', 'r'))
+	add("list: a directory with an unknown field", "list", "", "malformed", append([]byte{22, 0xa7, 1, 1, 2, 0, 3, 0x61, 'd', 4, 0, 5, 0, 6, 0}, 0x18, 0x63, 0x65, 'x', 'a', 't', 't', 'r'))
 	add("runs: an end in the middle of a number", "runs", "", "malformed", []byte{0, 2, 0x80})
 	add("runs: no count", "runs", "", "malformed", []byte{0})
 	add("runs: a run of no page", "runs", "", "malformed", []byte{0, 0})
