@@ -49,6 +49,16 @@ func rootNames(roots []string) []string {
 	return out
 }
 
+// RestoredPaths gives where a restore into target puts each path of a
+// snapshot.
+func RestoredPaths(target string, paths []string) []string {
+	names := rootNames(paths)
+	for i, name := range names {
+		names[i] = filepath.Join(target, name)
+	}
+	return names
+}
+
 // realPath is the absolute path without symbolic links.
 func realPath(path string) (string, error) {
 	full, err := filepath.Abs(path)

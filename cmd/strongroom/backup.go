@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"strongroom/backup"
+	"strongroom/client"
+	"strongroom/cmd/internal/folder"
+	"strongroom/cmd/internal/terminal"
+	"strongroom/protocol/wire"
+)
+
+// vaultLookMax is how long `backup` waits for the vault's word beside its
+// work. A vault out of reach never fails a backup.
+const vaultLookMax = 5 * time.Second
+
+const warningsShownMax = 20
+
+type backupCmd struct {
+	Paths   []string `arg:"" optional:"" help:"Files and folders. SQLite databases in them are taken as they stand at one moment, even while somebody writes." type:"existingpath"`
+	Exclude []string `help:"Leave out what matches this pattern." placeholder:"PATTERN"`
+}
+
+func (c *backupCmd) Run(s *session) (err error) {
+	unlock, err := s.folder.Lock()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	settings, key, err := s.enabledFolder()
+	if err != nil {
+		return err
+	}
+	if len(c.Paths) > 0 {
+		settings.Paths, settings.Exclude = c.Paths, c.Exclude
+	}
+	if len(settings.Paths) == 0 {
+		return &usageError{"nothing to back up: name a file or a folder (later runs remember it)"}
+	}
+	vaultSays := s.lookAtVault(settings)
+	report, err := s.backup(settings, key)
+	if err != nil {
+		return err
+	}
+	if err := s.folder.PutSettings(*settings); err != nil {
+		return err
+	}
+	alarm := <-vaultSays
+	if err := s.tellBackup(report, alarm); err != nil {
+		return err
+	}
+	if len(report.Warnings) > 0 || alarm != "" {
+		return &storyError{story{Code: exitWarnings, Kind: "warnings", Happened: "the backup is done, but read the warnings above.", Lost: "nothing that is not named above."}}
+	}
+	return nil
+}
+
+// enabledFolder is the settings and key of a folder that is set up.
+func (s *session) enabledFolder() (*folder.Settings, client.Key, error) {
+	settings, err := s.folder.Settings()
+	if err != nil {
+		return nil, client.Key{}, err
+	}
+	if settings.Stage != folder.Enabled {
+		return nil, client.Key{}, &storyError{story{exitFailure, "pending", "the setup was interrupted.", lostNothing,
+			"run strongroom enable again: it goes on with the same key.", nil}}
+	}
+	key, err := s.folder.Key()
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, key, &storyError{story{exitFailure, "no-key", "the key is missing: " + s.folder.KeyFile() + " is gone.",
+			"nothing yet: the backup is where it was.", "strongroom restore --data NEWFOLDER gets the key back by password or from paper.", nil}}
+	}
+	return &settings, key, err
+}
+
+// openRepository opens the repository of the settings.
+func (s *session) openRepository(settings *folder.Settings, key client.Key) (*backup.Repository, error) {
+	st, err := s.openStore(settings.Repository.URL)
+	if err != nil {
+		return nil, err
+	}
+	repo, err := backup.Open(s.ctx, st, backup.Key(key))
+	if err != nil {
+		return nil, storageTrouble(err)
+	}
+	id := repo.ID()
+	if was := settings.Repository.ID; was != "" && was != hex.EncodeToString(id[:]) {
+		return nil, &storyError{story{exitStorage, "other-backup", settings.Repository.URL + " holds another backup than the one that was set up here.",
+			lostNothing, "check that the right disk is mounted, or the address.", nil}}
+	}
+	return repo, nil
+}
+
+// backup runs one backup with its progress on the screen.
+func (s *session) backup(settings *folder.Settings, key client.Key) (backup.BackupReport, error) {
+	repo, err := s.openRepository(settings, key)
+	if err != nil {
+		return backup.BackupReport{}, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	paths := make([]string, len(settings.Paths))
+	for i, p := range settings.Paths {
+		if paths[i], err = filepath.Abs(p); err != nil {
+			return backup.BackupReport{}, err
+		}
+	}
+	settings.Paths = paths
+	show, done := s.term.Start("Backing up")
+	defer done()
+	report, err := repo.Backup(s.ctx, paths, backup.BackupOptions{
+		StateDir: s.folder.State(), Host: host, Exclude: settings.Exclude, Progress: shown(show),
+	})
+	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, backup.ErrPath) {
+		err = storageTrouble(err)
+	}
+	return report, err
+}
+
+// shown turns the engine's progress into the terminal's.
+func shown(show func(terminal.Progress)) func(backup.Progress) {
+	return func(p backup.Progress) {
+		show(terminal.Progress{
+			Phase: p.Phase, FilesDone: int64(p.FilesDone), FilesTotal: int64(p.FilesTotal),
+			BytesDone: p.BytesDone, BytesTotal: p.BytesTotal, BytesSent: p.BytesSent, CurrentName: p.Current,
+		})
+	}
+}
+
+// lookAtVault asks in the background whether the way back still stands. The
+// answer is a warning, or empty.
+func (s *session) lookAtVault(settings *folder.Settings) <-chan string {
+	said := make(chan string, 1)
+	if settings.Way != folder.ByPassword {
+		said <- ""
+		return said
+	}
+	place, generation := *settings.Vault, settings.Generation
+	go func() {
+		ctx, cancel := context.WithTimeout(s.ctx, vaultLookMax)
+		defer cancel()
+		v, err := vaultAt(&place)
+		if err != nil {
+			said <- ""
+			return
+		}
+		status, err := v.Status(ctx)
+		if err != nil { // out of reach: no news
+			said <- ""
+			return
+		}
+		said <- alarm(status, generation)
+	}()
+	return said
+}
+
+// alarm says what a person must know of a record, empty when all is well.
+func alarm(st wire.StatusReport, generation string) string {
+	switch {
+	case st.State == wire.StateDestroyed || st.State == wire.StateExhausted:
+		return "Somebody used up all attempts with wrong passwords: the vault destroyed its copy of your key. This machine still has the key. Run strongroom password to protect it anew."
+	case st.State == wire.StateNone || st.State == wire.StateDeleted:
+		return "The vault keeps no copy of your key any more. This machine still has the key. Run strongroom password to protect it anew."
+	case generation != "" && hex.EncodeToString(st.Generation[:]) != generation:
+		return "The vault's record was replaced since this machine was set up. If that was not you on another device, run strongroom password now."
+	case st.Wrong > 0:
+		return fmt.Sprintf("%s wrong since the last right password; %d of %d left. If that was not you, somebody is trying.",
+			terminal.Count(int(st.Wrong), "attempt"), st.Left, st.Limit)
+	}
+	return ""
+}
+
+type backupEvent struct {
+	Snapshot     string   `json:"snapshot"`
+	Files        int      `json:"files"`
+	FilesNew     int      `json:"filesNew"`
+	FilesChanged int      `json:"filesChanged"`
+	Databases    int      `json:"databases"`
+	PagesChanged int64    `json:"pagesChanged"`
+	BytesRead    int64    `json:"bytesRead"`
+	BytesSent    int64    `json:"bytesSent"`
+	Packs        int      `json:"packsSent"`
+	Seconds      float64  `json:"seconds"`
+	Warnings     []string `json:"warnings"`
+	Vault        string   `json:"vaultWarning,omitempty"`
+}
+
+func (s *session) tellBackup(r backup.BackupReport, alarm string) error {
+	e := backupEvent{
+		Snapshot: r.Snapshot.ID, Files: r.Files, FilesNew: r.FilesNew, FilesChanged: r.FilesChanged, Databases: r.Databases,
+		PagesChanged: r.PagesChanged, BytesRead: r.BytesRead, BytesSent: r.BytesSent, Packs: r.PacksSent,
+		Seconds: r.Elapsed.Seconds(), Warnings: warnings(r.Warnings), Vault: alarm,
+	}
+	s.tellWarnings(e.Warnings)
+	if alarm != "" {
+		s.term.Note("WARNING  %s", alarm)
+	}
+	s.term.Say("Backup %s: %s, %s and %s.", e.Snapshot, terminal.Count(r.Files, "file"), terminal.Bytes(r.Snapshot.Bytes),
+		terminal.Count(r.Databases, "database"))
+	s.term.Say("  new %d, changed %d; sent %s in %s (%s read).", r.FilesNew, r.FilesChanged,
+		terminal.Bytes(r.BytesSent), terminal.Duration(r.Elapsed), terminal.Bytes(r.BytesRead))
+	return s.term.Event("backup", e)
+}
+
+func warnings(ws []backup.Warning) []string {
+	out := []string{}
+	for _, w := range ws {
+		out = append(out, fmt.Sprintf("%s: %s", w.Path, w.What))
+	}
+	return out
+}
+
+func (s *session) tellWarnings(ws []string) {
+	for i, w := range ws {
+		if i == warningsShownMax {
+			s.term.Note("WARNING  and %d more", len(ws)-i)
+			return
+		}
+		s.term.Note("WARNING  %s", w)
+	}
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"strongroom/cmd/internal/serve"
+)
+
+const demoTokenLifetime = 24 * time.Hour
+
+// demoVaultCmd is a whole vault as its own process, until its standard input
+// closes. Its first line says where it is.
+type demoVaultCmd struct {
+	Dir     string `arg:""`
+	Account string `arg:""`
+}
+
+func (c *demoVaultCmd) Run(s *session) error {
+	ctx, stop := untilInputEnds(s)
+	defer stop()
+	v, err := serve.Start(ctx, serve.Config{
+		Data: c.Dir, Listen: "127.0.0.1:0", Admin: serve.AdminOff, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		return err
+	}
+	tokens, err := v.IssueTokens(c.Account, demoTokenLifetime)
+	if err != nil {
+		return errors.Join(err, v.Stop())
+	}
+	text, err := json.Marshal(tokens)
+	if err != nil {
+		return errors.Join(err, v.Stop())
+	}
+	hello, err := json.Marshal(vaultHello{URL: v.URL, Pin: v.Pin.String(), Tokens: text})
+	if err != nil {
+		return errors.Join(err, v.Stop())
+	}
+	fmt.Fprintln(s.term.Out, string(hello))
+	<-v.Done()
+	return v.Err()
+}

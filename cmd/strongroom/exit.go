@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"strongroom/backup"
+	"strongroom/client"
+	"strongroom/cmd/internal/folder"
+	"strongroom/cmd/internal/terminal"
+)
+
+// Exit codes, documented in --help and README.
+const (
+	exitOK          = 0
+	exitFailure     = 1
+	exitUsage       = 2
+	exitWrong       = 3 // wrong password or key
+	exitNoRecord    = 4 // destroyed, exhausted, deleted, never there
+	exitUnreachable = 5 // the vault; no guess used
+	exitStorage     = 6
+	exitDamage      = 7
+	exitWarnings    = 8
+	exitUnknown     = 9
+	exitToken       = 10
+	exitPin         = 11
+)
+
+// story is an error as a person wants it told, and a program too.
+type story struct {
+	Code     int    `json:"code"`
+	Kind     string `json:"kind"`
+	Happened string `json:"happened"`
+	Lost     string `json:"lost,omitempty"`
+	Do       string `json:"next,omitempty"`
+	Left     *int   `json:"attemptsLeft,omitempty"`
+}
+
+// usageError is a command line that can not be meant.
+type usageError struct{ what string }
+
+func (e *usageError) Error() string { return e.what }
+
+// storyError carries a story that only the place of the error can tell.
+type storyError struct{ story }
+
+func (e *storyError) Error() string { return e.Happened }
+
+// storageError: the storage failed.
+type storageError struct{ cause error }
+
+func (e *storageError) Error() string { return e.cause.Error() }
+func (e *storageError) Unwrap() error { return e.cause }
+
+const lostNothing = "nothing."
+
+// explain finds the story of an error.
+func explain(err error) story {
+	var told *storyError
+	if errors.As(err, &told) {
+		return told.story
+	}
+	if s, ok := explainWrong(err); ok {
+		return s
+	}
+	for _, known := range stories {
+		if errors.Is(err, known.is) {
+			s := known.story
+			if s.Happened == "" {
+				s.Happened = sentence(err)
+			}
+			return s
+		}
+	}
+	var usage *usageError
+	if errors.As(err, &usage) {
+		return story{Code: exitUsage, Kind: "usage", Happened: usage.what, Do: "strongroom --help shows the commands."}
+	}
+	var storage *storageError
+	if errors.As(err, &storage) {
+		return story{exitStorage, "storage", "the storage does not answer: " + err.Error(), lostNothing, "check the address and the connection, then run the same command again: it goes on where it stopped.", nil}
+	}
+	return story{Code: exitFailure, Kind: "failure", Happened: err.Error()}
+}
+
+func explainWrong(err error) (story, bool) {
+	var wrong *client.ErrWrongPassword
+	if !errors.As(err, &wrong) {
+		return story{}, false
+	}
+	s := story{Code: exitWrong, Kind: "wrong-password", Left: &wrong.AttemptsLeft, Lost: "nothing, but one attempt."}
+	if wrong.AttemptsLeft == 0 {
+		s.Happened = "wrong password. That was the last attempt: the vault now destroys its copy of the key."
+		s.Lost = "the way back by password, for ever. The backup itself is untouched."
+		s.Do = "a device that still has the key (strongroom key), or a 64-digit key on paper, still opens the backup."
+		return s, true
+	}
+	s.Happened = fmt.Sprintf("wrong password. %s left of %d.", terminal.Count(wrong.AttemptsLeft, "attempt"), wrong.Status.Limit)
+	s.Do = "think, then try again. After the last wrong one the vault destroys its copy of the key."
+	return s, true
+}
+
+// stories by error, the more special first.
+var stories = []struct {
+	is error
+	story
+}{
+	{client.ErrDestroyed, story{exitNoRecord, "destroyed", "the vault destroyed its copy of the key: all attempts were used up with wrong passwords.",
+		"the way back by password, for ever. The backup itself is untouched.",
+		"a device that still has the key can protect it anew (strongroom password), and a 64-digit key on paper still opens the backup.", nil}},
+	{client.ErrExhausted, story{exitNoRecord, "exhausted", "no attempt is left. The last one is still open on the device that made it.",
+		"nothing yet: if that attempt had the right password, it still wins.", "finish on that device, or wait two minutes and look again (strongroom status).", nil}},
+	{client.ErrNoRecord, story{exitNoRecord, "no-record", "the vault keeps no key for this account.", lostNothing,
+		"check the account's name and the vault on the recovery card. If you chose the 64-digit key, restore with --by key.", nil}},
+	{client.ErrLive, story{exitFailure, "live", "the vault already keeps a key for this account, from another device or an earlier setup.", lostNothing,
+		"to get that backup, run strongroom restore. To protect a second store, use another account.", nil}},
+	{client.ErrOwner, story{exitFailure, "owner", "the vault's record for this account belongs to another backup key.", lostNothing,
+		"run strongroom restore with that record's password, or use another account.", nil}},
+	{client.ErrOutcomeUnknown, story{exitUnknown, "outcome-unknown", "the vault's answer got lost on the way.",
+		"one attempt may have been used; nothing else.", "try again when the connection is better. strongroom status shows the attempts left.", nil}},
+	{client.ErrTokenRefused, story{exitToken, "token", "the vault refused the account's token: it is expired, or for another vault or account.",
+		"nothing. No attempt was used.", "get a new token file from your service and run the command again.", nil}},
+	{client.ErrTokens, story{exitToken, "tokens", "", "nothing. No attempt was used.", "give the token file that your service made for you: --tokens FILE.", nil}},
+	{client.ErrPin, story{exitPin, "pin", "", "nothing. Nothing was sent.",
+		"do not go on. Compare the pin with the recovery card; if it is right, somebody stands between you and your vault.", nil}},
+	{client.ErrUnreachable, story{exitUnreachable, "vault-unreachable", "", "nothing. No attempt was used.", "check the connection and the address, then try again.", nil}},
+	{client.ErrRaced, story{exitFailure, "raced", "another device changed the record at the same time.", lostNothing, "run the command again.", nil}},
+	{client.ErrSealedKey, story{exitFailure, "tampered", "the password is right, but what the vault handed out is not what was put in.", "nothing here; the vault's copy is not to be trusted.",
+		"use the 64-digit key or another device, and tell the vault's operator.", nil}},
+	{client.ErrPasswordWeak, story{exitUsage, "weak-password", "", "", "choose another one: three or four words that do not belong together are good.", nil}},
+	{client.ErrPasswordText, story{exitUsage, "password", "", "", "choose another one.", nil}},
+	{client.ErrKeyText, story{exitWrong, "key-text", "", lostNothing, "compare it with your paper, group by group. Nothing counts the tries here.", nil}},
+	{backup.ErrWrongKey, story{exitWrong, "wrong-key", "this key does not open this backup.", lostNothing,
+		"compare every group with your paper. One or two wrong digits would have been put right, so more is wrong, or it is another backup's key.", nil}},
+	{backup.ErrNoRepository, story{exitStorage, "no-backup", "there is no backup at this place.", lostNothing, "check the address on the recovery card, and that the disk is mounted.", nil}},
+	{backup.ErrDamaged, story{exitDamage, "damaged", "", "what is named above; everything else is whole.", "strongroom check --read-data lists all damage; back up again to replace it.", nil}},
+	{folder.ErrEmpty, story{exitFailure, "not-enabled", "", "", "strongroom enable sets up a new backup; strongroom restore gets an old one back.", nil}},
+	{folder.ErrInUse, story{exitFailure, "in-use", "", "", "wait for it to finish.", nil}},
+	{terminal.ErrNoAnswer, story{exitUsage, "no-answer", "something is missing on the command line, and there is no terminal to ask on.", "", "strongroom COMMAND --help shows the options.", nil}},
+	{context.Canceled, story{exitFailure, "stopped", "stopped.", lostNothing, "run the same command again: it goes on where it stopped.", nil}},
+}
+
+// sentence is an error's text as a sentence.
+func sentence(err error) string {
+	s := err.Error()
+	if s != "" && s[len(s)-1] != '.' {
+		s += "."
+	}
+	return s
+}

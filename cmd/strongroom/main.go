@@ -1,0 +1,109 @@
+// Command strongroom protects a messaging store: it backs up into any
+// storage, encrypted under a key that only its owner can get back, and
+// restores on another machine.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"strongroom/cmd/internal/folder"
+	"strongroom/cmd/internal/terminal"
+)
+
+// commands is the command line.
+type commands struct {
+	Data string `help:"Folder with the backup key and the settings." type:"path" placeholder:"DIR" default:"${data}"`
+	JSON bool   `help:"Write JSON lines for programs instead of text, and ask nothing." name:"json"`
+
+	Enable    enableCmd    `cmd:"" help:"Set up: make a backup key and choose how you get it back."`
+	Backup    backupCmd    `cmd:"" help:"Back up. Without paths: what was backed up last time."`
+	Snapshots snapshotsCmd `cmd:"" help:"List the backups there are."`
+	Restore   restoreCmd   `cmd:"" help:"Get a backup back, on this machine or on a new one."`
+	Check     checkCmd     `cmd:"" help:"Check that the backup is whole."`
+	Password  passwordCmd  `cmd:"" help:"Change the password, or switch from the 64-digit key to a password."`
+	Key       keyCmd       `cmd:"" help:"Show the 64-digit key, or switch to it from the password (--only)."`
+	Status    statusCmd    `cmd:"" help:"Show what is set up, what the vault counts, and the newest backup."`
+	Disable   disableCmd   `cmd:"" help:"Stop: delete the vault's record and this machine's key. Says what stays where."`
+	Demo      demoCmd      `cmd:"" help:"See it all work: back up, lose the phone, restore, compare."`
+
+	DemoWriter demoWriterCmd `cmd:"" hidden:""`
+	DemoVault  demoVaultCmd  `cmd:"" hidden:""`
+}
+
+// session is what every command works with.
+type session struct {
+	ctx    context.Context
+	term   *terminal.Terminal
+	folder folder.Folder
+}
+
+func main() {
+	os.Exit(run(os.Args[1:], terminal.Standard(false)))
+}
+
+// run runs one command line and gives its exit code.
+func run(args []string, term *terminal.Terminal) int {
+	var c commands
+	exit, exited := 0, false
+	parser, err := kong.New(&c,
+		kong.Name("strongroom"), kong.Description(description), kong.DefaultEnvars("STRONGROOM"),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Vars{"data": folder.Default()}, kong.Writers(term.Out, term.Err),
+		kong.Exit(func(code int) { exit, exited = code, true }),
+	)
+	if err != nil {
+		fmt.Fprintln(term.Err, "strongroom:", err)
+		return exitFailure
+	}
+	parsed, err := parser.Parse(args)
+	if exited { // --help
+		return exit
+	}
+	if err != nil {
+		term.JSON = c.JSON
+		return report(term, &usageError{err.Error()})
+	}
+	term.JSON = c.JSON
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	s := &session{ctx: ctx, term: term, folder: folder.Folder{Path: c.Data}}
+	return report(term, parsed.Run(s))
+}
+
+// report tells of a command's end: nothing when it went well.
+func report(term *terminal.Terminal, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	story := explain(err)
+	if term.JSON {
+		if err := term.Event("error", story); errors.Is(err, io.ErrClosedPipe) {
+			return exitFailure
+		}
+		return story.Code
+	}
+	term.Note("strongroom: %s", story.Happened)
+	if story.Lost != "" {
+		term.Note("  Lost: %s", story.Lost)
+	}
+	if story.Do != "" {
+		term.Note("  Next: %s", story.Do)
+	}
+	return story.Code
+}
+
+const description = `End-to-end encrypted backup. The key to it never leaves your devices in a form that anybody else can read;
+a vault that counts wrong passwords, or a 64-digit key on paper, brings it back to a new one.
+
+Exit codes: 0 done; 1 failed; 2 wrong command line; 3 wrong password or key; 4 the vault's record is destroyed, deleted or was never there;
+5 the vault is out of reach (no guess was used); 6 the storage is out of reach; 7 damage found (the rest was restored);
+8 done, with warnings; 9 the vault's answer was lost (a guess may have been used); 10 the vault refused the account's token;
+11 not the pinned vault.`

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"strongroom/backup"
+	"strongroom/backup/pack"
+	"strongroom/client"
+	"strongroom/cmd/internal/folder"
+	"strongroom/cmd/internal/terminal"
+	"strongroom/protocol/wire"
+)
+
+// folderOrRecover is what this machine knows, or what a new machine recovers
+// and then knows.
+func (s *session) folderOrRecover(c *restoreCmd) (*folder.Settings, client.Key, error) {
+	settings, err := s.folder.Settings()
+	if err == nil {
+		key, err := s.folder.Key()
+		return &settings, key, err
+	}
+	if !errors.Is(err, folder.ErrEmpty) {
+		return nil, client.Key{}, err
+	}
+	s.term.Note("This machine has no key yet. Getting it back first.")
+	fresh, key, err := c.recover(s)
+	if err != nil {
+		return nil, client.Key{}, err
+	}
+	fresh.Stage = folder.Enabled
+	if err := s.keep(fresh, key); err != nil {
+		return nil, client.Key{}, err
+	}
+	s.term.Note("The key is back and lies in %s.", s.folder.KeyFile())
+	return fresh, key, s.folder.WriteCard(folder.CardOf(*fresh).String())
+}
+
+// recover gets the key by the person's way.
+func (c *restoreCmd) recover(s *session) (*folder.Settings, client.Key, error) {
+	card, err := c.card()
+	if err != nil {
+		return nil, client.Key{}, err
+	}
+	settings := &folder.Settings{Way: card.Way, Repository: folder.Repository{URL: card.Repository}}
+	if c.By != "" {
+		settings.Way = folder.Way(c.By)
+	} else if c.KeyFile != "" || c.KeyStdin {
+		settings.Way = folder.ByKey
+	} else if c.Vault != "" {
+		settings.Way = folder.ByPassword
+	}
+	if settings.Way == "" {
+		if settings.Way, err = s.askWayBack(); err != nil {
+			return nil, client.Key{}, err
+		}
+	}
+	if settings.Way == folder.ByKey {
+		key, err := c.recoverByKey(s, settings)
+		return settings, key, err
+	}
+	if settings.Vault, err = c.complete(s.term, &folder.VaultPlace{URL: card.Vault, Pin: card.Pin, Account: card.Account}); err != nil {
+		return nil, client.Key{}, err
+	}
+	key, err := c.recoverByPassword(s, settings)
+	return settings, key, err
+}
+
+func (c *restoreCmd) card() (folder.Card, error) {
+	card := folder.Card{}
+	if c.Card != "" {
+		b, err := os.ReadFile(c.Card)
+		if err != nil {
+			return card, err
+		}
+		if card, err = folder.ParseCard(string(b)); err != nil {
+			return card, &usageError{fmt.Sprintf("%s: %v", c.Card, err)}
+		}
+	}
+	if c.Repo != "" {
+		card.Repository = c.Repo
+	}
+	return card, nil
+}
+
+func (s *session) askWayBack() (folder.Way, error) {
+	s.term.Note("How do you get your key back?")
+	s.term.Note("  1  by password, from the vault that is named on your recovery card")
+	s.term.Note("  2  by the 64-digit key on your paper")
+	for {
+		said, err := orAsk(s.term, "", "by", "1 or 2?")
+		if err != nil {
+			return "", err
+		}
+		switch said {
+		case "1", "password":
+			return folder.ByPassword, nil
+		case "2", "key":
+			return folder.ByKey, nil
+		}
+	}
+}
+
+// recoverByPassword asks the vault, again and again while a person is there
+// to type and attempts are left.
+func (c *restoreCmd) recoverByPassword(s *session, settings *folder.Settings) (client.Key, error) {
+	v, err := vaultAt(settings.Vault)
+	if err != nil {
+		return client.Key{}, err
+	}
+	status, err := v.Status(s.ctx)
+	if err == nil {
+		err = client.ErrState(status)
+	}
+	if err != nil {
+		return client.Key{}, err
+	}
+	if _, ok, _ := c.given(s.term); !ok {
+		s.term.Note("Attempts left: %s. The right password sets them back.", attempts(status))
+	}
+	for {
+		password, given, err := c.given(s.term)
+		if !given && err == nil {
+			password, err = s.term.Secret("Password (not shown):")
+		}
+		if err != nil {
+			return client.Key{}, err
+		}
+		payload, status, err := s.guess(v, password)
+		var wrong *client.ErrWrongPassword
+		if errors.As(err, &wrong) && !given && wrong.AttemptsLeft > 0 {
+			s.term.Note("  Wrong password. %s left of %d.", terminal.Count(wrong.AttemptsLeft, "attempt"), wrong.Status.Limit)
+			continue
+		}
+		if err != nil {
+			return client.Key{}, err
+		}
+		settings.Generation = hex.EncodeToString(status.Generation[:])
+		settings.Repository.ID = hex.EncodeToString(payload.RepositoryID)
+		if c.Repo == "" { // the sealed record is the better witness than a card
+			settings.Repository.URL = payload.RepositoryURL
+		}
+		return payload.Key, nil
+	}
+}
+
+// guess makes one guess; while a person is there, a lost answer is asked for
+// again, free of charge.
+func (s *session) guess(v *client.Vault, password string) (client.Payload, wire.StatusReport, error) {
+	r, err := v.Begin(password)
+	if err != nil {
+		return client.Payload{}, wire.StatusReport{}, err
+	}
+	for {
+		payload, status, err := r.Run(s.ctx)
+		if !errors.Is(err, client.ErrOutcomeUnknown) || !s.term.Interactive() || s.ctx.Err() != nil {
+			return payload, status, err
+		}
+		if again, askErr := s.term.Yes("The vault's answer got lost. Ask again? It is the same attempt, free of charge."); askErr != nil || !again {
+			return payload, status, err
+		}
+	}
+}
+
+// recoverByKey reads the 64-digit key and puts small slips right against the
+// repository's check value.
+func (c *restoreCmd) recoverByKey(s *session, settings *folder.Settings) (client.Key, error) {
+	said, err := orAsk(s.term, settings.Repository.URL, "repo", "Where does the backup lie (the line Backup on the card)?")
+	if err != nil {
+		return client.Key{}, err
+	}
+	if settings.Repository.URL, err = repositoryURL(said); err != nil {
+		return client.Key{}, err
+	}
+	st, err := s.openStore(settings.Repository.URL)
+	if err != nil {
+		return client.Key{}, err
+	}
+	for {
+		text, given, err := c.keyText(s)
+		if err != nil {
+			return client.Key{}, err
+		}
+		typed, err := client.ParseKey(text)
+		if err == nil {
+			raw := [client.KeyBytes]byte(typed)
+			var right [client.KeyBytes]byte
+			right, err = pack.CorrectKey(s.ctx, st, &raw)
+			if err == nil {
+				if right != raw {
+					s.term.Note("The key had a small slip; it was put right.")
+				}
+				return client.Key(right), nil
+			}
+		}
+		if given || !errors.Is(err, client.ErrKeyText) && !errors.Is(err, backup.ErrWrongKey) {
+			if !errors.Is(err, client.ErrKeyText) {
+				err = storageTrouble(err)
+			}
+			return client.Key{}, err
+		}
+		s.term.Note("  %v. Nothing counts the tries here; look at it group by group.", err)
+	}
+}
+
+func (c *restoreCmd) keyText(s *session) (text string, given bool, err error) {
+	switch {
+	case c.KeyStdin:
+		b, err := readText(s.term.In)
+		return b, true, err
+	case c.KeyFile != "":
+		file, err := os.Open(c.KeyFile)
+		if err != nil {
+			return "", true, err
+		}
+		defer file.Close()
+		b, err := readText(file)
+		return b, true, err
+	}
+	text, err = orAsk(s.term, "", "key-file", "Your 64-digit key, in one line (16 groups of four):")
+	return text, false, err
+}
+
+func readText(r io.Reader) (string, error) {
+	b, err := io.ReadAll(io.LimitReader(r, passwordFileBytesMax))
+	return string(b), err
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"strongroom/backup"
+	"strongroom/client"
+	"strongroom/cmd/internal/folder"
+	"strongroom/cmd/internal/terminal"
+)
+
+type restoreCmd struct {
+	To        string `help:"Folder to restore into." placeholder:"DIR" type:"path"`
+	Snapshot  string `help:"Which backup: its name from strongroom snapshots." default:"latest"`
+	Overwrite bool   `help:"Replace files that are in the way."`
+
+	By       string `help:"On a new machine: how you get the key back (password or key)." enum:"password,key," default:""`
+	Card     string `help:"On a new machine: file with the recovery card." placeholder:"FILE" type:"existingfile"`
+	Repo     string `help:"On a new machine: where the backup lies." placeholder:"URL"`
+	KeyFile  string `help:"On a new machine: file with the 64-digit key." placeholder:"FILE" type:"existingfile"`
+	KeyStdin bool   `help:"On a new machine: read the 64-digit key from standard input."`
+	vaultFlags
+	passwordFlags
+}
+
+func (c *restoreCmd) Run(s *session) (err error) {
+	unlock, err := s.folder.Lock()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if c.To, err = orAsk(s.term, c.To, "to", "Restore into which folder?"); err != nil {
+		return err
+	}
+	if c.To, err = filepath.Abs(c.To); err != nil {
+		return err
+	}
+	settings, key, err := s.folderOrRecover(c)
+	if err != nil {
+		return err
+	}
+	report, err := s.restore(settings, key, c)
+	if err != nil {
+		return err
+	}
+	return s.tellRestore(settings, report, c.To)
+}
+
+// restore runs one restore with its progress on the screen.
+func (s *session) restore(settings *folder.Settings, key client.Key, c *restoreCmd) (backup.RestoreReport, error) {
+	repo, err := s.openRepository(settings, key)
+	if err != nil {
+		return backup.RestoreReport{}, err
+	}
+	id := repo.ID()
+	settings.Repository.ID = hex.EncodeToString(id[:])
+	show, done := s.term.Start("Restoring")
+	defer done()
+	report, err := repo.Restore(s.ctx, c.Snapshot, c.To, backup.RestoreOptions{
+		StateDir: s.folder.State(), Progress: shown(show), Overwrite: c.Overwrite,
+	})
+	switch {
+	case errors.Is(err, backup.ErrSnapshot):
+		return report, &usageError{fmt.Sprintf("no backup is called %q; strongroom snapshots lists them", c.Snapshot)}
+	case errors.Is(err, backup.ErrDiffers):
+		return report, &storyError{story{exitFailure, "in-the-way", err.Error(), "nothing: nothing was written.",
+			"restore into an empty folder, or add --overwrite.", nil}}
+	case err != nil && !errors.Is(err, context.Canceled):
+		return report, storageTrouble(err)
+	}
+	return report, err
+}
+
+func (s *session) tellRestore(settings *folder.Settings, r backup.RestoreReport, to string) error {
+	if len(settings.Paths) == 0 { // a new machine goes on with what came back
+		settings.Paths = backup.RestoredPaths(to, r.Snapshot.Paths)
+	}
+	if err := s.folder.PutSettings(*settings); err != nil {
+		return err
+	}
+	s.tellWarnings(warnings(r.Warnings))
+	if err := s.tellDamage(r.Damaged); err != nil {
+		return err
+	}
+	s.term.Say("Restored backup %s of %s into %s", r.Snapshot.ID, r.Snapshot.Time.Local().Format(timeForm), to)
+	s.term.Say("  %s, %s and %s in %s (%s).", terminal.Count(r.Files, "file"), terminal.Bytes(r.Bytes),
+		terminal.Count(r.Databases, "database"), terminal.Duration(r.Elapsed), terminal.Rate(r.Bytes, r.Elapsed))
+	if len(settings.Paths) > 0 {
+		s.term.Say("The next backup from here goes on with  %s", strings.Join(settings.Paths, " "))
+	}
+	err := s.term.Event("restore", map[string]any{
+		"snapshot": r.Snapshot.ID, "to": to, "files": r.Files, "filesKept": r.FilesKept, "databases": r.Databases, "bytes": r.Bytes,
+		"damaged": len(r.Damaged), "warnings": warnings(r.Warnings), "seconds": r.Elapsed.Seconds(),
+	})
+	switch {
+	case err != nil:
+		return err
+	case len(r.Damaged) > 0:
+		return damageStory(len(r.Damaged), "the files named above. Everything else was restored.", "an older backup may hold them: strongroom snapshots, then restore --snapshot.")
+	case len(r.Warnings) > 0:
+		return &storyError{story{Code: exitWarnings, Kind: "warnings", Happened: "restored, but read the warnings above.", Lost: "nothing that is not named above."}}
+	}
+	return nil
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"fmt"
+
+	"strongroom/cmd/internal/folder"
+	"strongroom/cmd/internal/terminal"
+	"strongroom/protocol/wire"
+)
+
+type statusCmd struct{}
+
+// statusEvent is the status for programs.
+type statusEvent struct {
+	Stage      folder.Stage      `json:"stage"`
+	Way        folder.Way        `json:"way"`
+	Repository folder.Repository `json:"repository"`
+	Paths      []string          `json:"paths"`
+	Newest     map[string]any    `json:"newest,omitempty"`
+	Backups    int               `json:"backups"`
+	Storage    string            `json:"storageError,omitempty"`
+	Vault      *vaultEvent       `json:"vault,omitempty"`
+	Warning    string            `json:"warning,omitempty"`
+}
+
+type vaultEvent struct {
+	URL       string `json:"url"`
+	Account   string `json:"account"`
+	Error     string `json:"error,omitempty"`
+	State     string `json:"state,omitempty"`
+	Left      uint8  `json:"attemptsLeft"`
+	Limit     uint8  `json:"attemptsLimit"`
+	Wrong     uint32 `json:"wrongSinceSuccess"`
+	Before    uint32 `json:"wrongBeforeSuccess"`
+	HSM       string `json:"hsm,omitempty"`
+	Isolation string `json:"isolation,omitempty"`
+	Rollback  string `json:"rollback,omitempty"`
+}
+
+// Run tells what it can: a part that does not answer is named and costs the
+// exit code, not the rest.
+func (c *statusCmd) Run(s *session) error {
+	settings, err := s.folder.Settings()
+	if err != nil {
+		return err
+	}
+	e := statusEvent{Stage: settings.Stage, Way: settings.Way, Repository: settings.Repository, Paths: append([]string{}, settings.Paths...)}
+	var vaultErr, storageErr error
+	if settings.Way == folder.ByPassword {
+		e.Vault, e.Warning, vaultErr = s.vaultStatus(&settings)
+	}
+	if settings.Stage == folder.Enabled {
+		storageErr = s.newest(&settings, &e)
+	}
+	s.tellStatus(&settings, &e)
+	if err := s.term.Event("status", e); err != nil {
+		return err
+	}
+	switch {
+	case storageErr != nil:
+		return storageErr
+	case vaultErr != nil:
+		return vaultErr
+	case e.Warning != "":
+		return &storyError{story{Code: exitWarnings, Kind: "warnings", Happened: "read the warning above."}}
+	}
+	return nil
+}
+
+func (s *session) vaultStatus(settings *folder.Settings) (*vaultEvent, string, error) {
+	e := &vaultEvent{URL: settings.Vault.URL, Account: settings.Vault.Account}
+	v, err := vaultAt(settings.Vault)
+	if err != nil {
+		e.Error = err.Error()
+		return e, "", err
+	}
+	st, err := v.Status(s.ctx)
+	if err != nil {
+		e.Error = err.Error()
+		return e, "", err
+	}
+	if fleet, err := v.Fleet(s.ctx); err == nil {
+		e.HSM, e.Isolation, e.Rollback = fleet.HSM, fleet.Isolation, fleet.Rollback
+	}
+	e.State, e.Left, e.Limit, e.Wrong, e.Before = stateName(st.State), st.Left, st.Limit, st.Wrong, st.WrongBefore
+	if settings.Stage == folder.Pending {
+		return e, "", nil
+	}
+	return e, alarm(st, settings.Generation), nil
+}
+
+func stateName(st wire.State) string {
+	names := map[wire.State]string{wire.StateNone: "none", wire.StateLive: "live", wire.StateExhausted: "exhausted",
+		wire.StateDestroyed: "destroyed", wire.StateDeleted: "deleted"}
+	return names[st]
+}
+
+func (s *session) newest(settings *folder.Settings, e *statusEvent) error {
+	key, err := s.folder.Key()
+	if err != nil {
+		return err
+	}
+	repo, err := s.openRepository(settings, key)
+	if err != nil {
+		e.Storage = err.Error()
+		return err
+	}
+	snapshots, _, err := repo.Snapshots(s.ctx)
+	if err != nil {
+		e.Storage = err.Error()
+		return storageTrouble(err)
+	}
+	e.Backups = len(snapshots)
+	if len(snapshots) > 0 {
+		newest := snapshots[0]
+		for _, sn := range snapshots {
+			if sn.Time.After(newest.Time) {
+				newest = sn
+			}
+		}
+		e.Newest = snapshotEvent(newest)
+	}
+	return nil
+}
+
+func (s *session) tellStatus(settings *folder.Settings, e *statusEvent) {
+	t := terminal.Table{}
+	if e.Stage == folder.Pending {
+		t.Row("Setup", "interrupted: run strongroom enable again")
+	}
+	if e.Way == folder.ByPassword {
+		t.Row("Way back", "password, from the vault")
+	} else {
+		t.Row("Way back", "64-digit key on paper")
+	}
+	t.Row("Key", "on this machine, "+s.folder.KeyFile())
+	t.Row("Backup", e.Repository.URL)
+	switch {
+	case e.Storage != "":
+		t.Row("", "does not answer: "+e.Storage)
+	case e.Newest != nil:
+		t.Row("", fmt.Sprintf("%s, the newest %v of %v", terminal.Count(e.Backups, "backup"), e.Newest["id"], e.Newest["time"]))
+	default:
+		t.Row("", "no backup yet")
+	}
+	if v := e.Vault; v != nil {
+		t.Row("Vault", v.URL+", account "+v.Account)
+		if v.Error != "" {
+			t.Row("", "no word from it: "+v.Error)
+		} else {
+			t.Row("", fmt.Sprintf("record %s, attempts left: %d of %d", v.State, v.Left, v.Limit))
+			t.Row("", fmt.Sprintf("wrong attempts: %d since the last right password, %d before it", v.Wrong, v.Before))
+			t.Row("", fmt.Sprintf("its HSM: %s; isolation: %s; rollback: %s", v.HSM, v.Isolation, v.Rollback))
+		}
+	}
+	s.term.Say("%s", t.String())
+	if e.Warning != "" {
+		s.term.Note("WARNING  %s", e.Warning)
+	}
+}
