@@ -143,9 +143,8 @@ func childEnvironment() []string {
 // child is a subprocess that lives until its standard input closes.
 type child struct {
 	cmd   *exec.Cmd
-	stdin io.Closer
+	stdin io.WriteCloser
 	lines chan string // of its standard output; closed at its end
-	cpu   time.Duration
 	done  bool
 }
 
@@ -178,7 +177,7 @@ func startChild(ctx context.Context, args ...string) (*child, error) {
 	return c, nil
 }
 
-// first waits for the child's first line.
+// first waits for the child's next line.
 func (c *child) first() (string, error) {
 	timer := time.NewTimer(childWait)
 	defer timer.Stop()
@@ -202,9 +201,7 @@ func (c *child) end() error {
 	closed := c.stdin.Close()
 	for range c.lines {
 	}
-	err := errors.Join(closed, c.cmd.Wait())
-	c.cpu = c.cmd.ProcessState.UserTime() + c.cmd.ProcessState.SystemTime()
-	return err
+	return errors.Join(closed, c.cmd.Wait())
 }
 
 // demoWriterCmd is the messenger as its own process: it writes until its
@@ -215,16 +212,20 @@ type demoWriterCmd struct {
 }
 
 func (c *demoWriterCmd) Run(s *session) error {
-	ctx, stop := untilInputEnds(s)
+	ctx, stop := untilInputEnds(s, func() {})
 	defer stop()
 	return demostore.Store{Dir: c.Dir, Seed: c.Seed}.Live(ctx, s.term.Out)
 }
 
-func untilInputEnds(s *session) (context.Context, context.CancelFunc) {
+// untilInputEnds gives a context that ends with the standard input; each line
+// of it calls asked.
+func untilInputEnds(s *session, asked func()) (context.Context, context.CancelFunc) {
 	ctx, stop := context.WithCancel(s.ctx)
 	go func() {
-		io.Copy(io.Discard, s.term.In)
-		stop()
+		defer stop()
+		for lines := bufio.NewScanner(s.term.In); lines.Scan(); {
+			asked()
+		}
 	}()
 	return ctx, stop
 }
@@ -270,7 +271,6 @@ type demoVault struct {
 	Pin    string
 	tokens string // path
 	child  *child
-	cpu    time.Duration
 }
 
 // vaultHello is what the vault process says first.
@@ -301,7 +301,17 @@ func (v *demoVault) stop() error {
 	if v == nil {
 		return nil
 	}
-	err := v.child.end()
-	v.cpu = v.child.cpu
-	return err
+	return v.child.end()
+}
+
+// cpu asks the vault's process how much CPU it has used so far.
+func (v *demoVault) cpu() (time.Duration, error) {
+	if _, err := fmt.Fprintln(v.child.stdin, "cpu"); err != nil {
+		return 0, err
+	}
+	line, err := v.child.first()
+	if err != nil {
+		return 0, err
+	}
+	return time.ParseDuration(line)
 }

@@ -20,7 +20,7 @@ import (
 
 // commands is the command line.
 type commands struct {
-	Data string `help:"Folder with the backup key and the settings." type:"path" placeholder:"DIR" default:"${data}"`
+	Data string `help:"Folder with the backup key and the settings (default ${data}). For demo: the folder to show it with." type:"path" placeholder:"DIR"`
 	JSON bool   `help:"Write JSON lines for programs instead of text, and ask nothing." name:"json"`
 
 	Enable    enableCmd    `cmd:"" help:"Set up: make a backup key and choose how you get it back."`
@@ -43,6 +43,7 @@ type session struct {
 	ctx    context.Context
 	term   *terminal.Terminal
 	folder folder.Folder
+	data   string // --data as it was given, "" for the default
 }
 
 func main() {
@@ -74,7 +75,10 @@ func run(args []string, term *terminal.Terminal) int {
 	term.JSON = c.JSON
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	s := &session{ctx: ctx, term: term, folder: folder.Folder{Path: c.Data}}
+	s := &session{ctx: ctx, term: term, folder: folder.Folder{Path: c.Data}, data: c.Data}
+	if c.Data == "" {
+		s.folder.Path = folder.Default()
+	}
 	return report(term, parsed.Run(s))
 }
 

@@ -118,16 +118,18 @@ func (c *restoreCmd) recoverByPassword(s *session, settings *folder.Settings) (c
 	if err != nil {
 		return client.Key{}, err
 	}
-	if _, ok, _ := c.given(s.term); !ok {
+	password, given, err := c.given(s.term)
+	if err != nil {
+		return client.Key{}, err
+	}
+	if !given {
 		s.term.Note("Attempts left: %s. The right password sets them back.", attempts(status))
 	}
 	for {
-		password, given, err := c.given(s.term)
-		if !given && err == nil {
-			password, err = s.term.Secret("Password (not shown):")
-		}
-		if err != nil {
-			return client.Key{}, err
+		if !given {
+			if password, err = s.term.Secret("Password (not shown):"); err != nil {
+				return client.Key{}, err
+			}
 		}
 		payload, status, err := s.guess(v, password)
 		var wrong *client.ErrWrongPassword

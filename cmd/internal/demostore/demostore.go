@@ -25,9 +25,9 @@ const (
 
 // Shares and sizes of a generated store.
 const (
-	bytesPerMessage  = 1100 // of the database, all indices and thumbnails together
-	databaseShare    = 0.3  // of the whole; media are the rest
-	chatsPerThousand = 10   // chats per thousand messages
+	bytesPerMessage  = 720 // of the database, all indices and thumbnails together
+	databaseShare    = 0.3 // of the whole; media are the rest
+	chatsPerThousand = 10  // chats per thousand messages
 	chatsMin         = 8
 	batchMessages    = 2000 // in one transaction while the store is made
 )
