@@ -34,7 +34,7 @@ const (
 	account = "anna@example"
 	right   = "a right good password"
 
-	// A login's second trip may take a minute under the race detector; the
+	// Time enough for a login's second trip under the race detector; the
 	// destruction after the last attempt waits as long.
 	ticketLifetime = 20 * time.Second
 )

@@ -17,6 +17,7 @@ const limit = 10
 func TestTenWrongThenTheRightOne(t *testing.T) {
 	for _, kill := range []bool{false, true} {
 		t.Run(fmt.Sprintf("kill=%v", kill), func(t *testing.T) {
+			t.Parallel()
 			p := newProcess(t)
 			p.register()
 			before := p.evaluations()
