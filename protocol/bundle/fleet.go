@@ -80,7 +80,10 @@ func Decode(document []byte) (*Fleet, error) {
 	if err := wire.Decode(document, f); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDocument, err)
 	}
-	return f, f.validate()
+	if err := f.validate(); err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 func (f *Fleet) validate() error {

@@ -10,6 +10,7 @@ import (
 	"crypto/elliptic"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -26,7 +27,14 @@ const AudienceRelay = "relay"
 const (
 	skewSeconds     = 60              // clocks may differ by so much
 	lifetimeSeconds = 400 * 24 * 3600 // no token is good for longer
+	unixSecondsMax  = 1<<53 - 1       // RFC 8259 §6: what every JSON number holds exactly
 )
+
+const jwsAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
+
+func notJWS(r rune) bool { return !strings.ContainsRune(jwsAlphabet, r) }
+
+func sane(unix int64) bool { return unix >= 0 && unix <= unixSecondsMax }
 
 // Why a token is refused; each is wrapped in ErrRefused.
 var (
@@ -60,7 +68,8 @@ func Check(jws string, issuers []bundle.Issuer, audience string, nowUnix int64) 
 }
 
 func check(jws string, issuers []bundle.Issuer, audience string, nowUnix int64) (Claims, error) {
-	if len(jws) > wire.TokenBytesMax {
+	// encoding/base64 passes over line breaks: one token would have many texts.
+	if len(jws) > wire.TokenBytesMax || strings.ContainsFunc(jws, notJWS) {
 		return Claims{}, ErrForm
 	}
 	// Times and audience are checked below, against nowUnix.
@@ -110,6 +119,8 @@ func validate(c *jwt.RegisteredClaims, audience string, nowUnix int64) (Claims, 
 		return Claims{}, ErrNoAccount
 	case c.ExpiresAt == nil || c.IssuedAt == nil:
 		return Claims{}, ErrForm
+	case !sane(c.ExpiresAt.Unix()) || !sane(c.IssuedAt.Unix()) || c.NotBefore != nil && !sane(c.NotBefore.Unix()):
+		return Claims{}, ErrForm // else the sums below could overflow and a token live for ever
 	case nowUnix > c.ExpiresAt.Unix()+skewSeconds:
 		return Claims{}, ErrExpired
 	case c.IssuedAt.Unix() > nowUnix+skewSeconds, c.NotBefore != nil && c.NotBefore.Unix() > nowUnix+skewSeconds:
