@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -46,4 +47,33 @@ type Config struct {
 	WrapHAL func(hal.HAL) hal.HAL
 	Stretch soft.Stretch
 	Workers int // the box's goroutines; 0 is one a core
+}
+
+func (c Config) withDefaults() Config {
+	if c.Listen == "" {
+		c.Listen = ListenDefault
+	}
+	if c.Admin == "" {
+		c.Admin = AdminDefault
+	}
+	if c.Connections == 0 {
+		c.Connections = relay.ConnectionsMax
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// limits refuses limits under which nothing would be served.
+func (c *Config) limits() error {
+	for _, r := range []relay.Rate{c.AddressRate, c.AccountRate} {
+		if r != (relay.Rate{}) && (r.PerSecond <= 0 || r.Burst < 1) {
+			return fmt.Errorf("%w: a limit of %v requests per second and %d at once would serve nobody. Both must be above zero", ErrUsage, r.PerSecond, r.Burst)
+		}
+	}
+	if c.InFlight < 0 || c.Connections < 1 {
+		return fmt.Errorf("%w: --in-flight %d and --connections %d must be above zero", ErrUsage, c.InFlight, c.Connections)
+	}
+	return nil
 }

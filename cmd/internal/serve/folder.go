@@ -43,7 +43,8 @@ var (
 	ErrPassphrase  = errors.New("the HSM's passphrase")
 	ErrPolicy      = errors.New("the policy is fixed when the fleet is made")
 	ErrIssuer      = errors.New("the account issuer's key")
-	ErrRollback    = errors.New("the log is older than the HSM's memory")
+	ErrUsage       = errors.New("this can not be asked for")
+	ErrDamaged     = errors.New("the vault in this data folder does not open")
 )
 
 // folder is a data folder that this process holds the lock of.

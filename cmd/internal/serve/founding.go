@@ -187,7 +187,7 @@ func (f *folder) openHSM(c *Config) (h hal.HAL, beside bool, err error) {
 		return nil, false, fmt.Errorf("%w is wrong. Nothing was changed; give the one that this vault was made with (STRONGROOM_PASSPHRASE or --passphrase-file): %w", ErrPassphrase, err)
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, false, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if c.WrapHAL != nil {
 		h = c.WrapHAL(h)

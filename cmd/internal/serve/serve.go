@@ -61,6 +61,9 @@ func Start(ctx context.Context, c Config) (s *Server, err error) {
 			s = nil
 		}
 	}()
+	if err := c.limits(); err != nil {
+		return s, err
+	}
 	public, err := s.listen(c)
 	if err != nil {
 		return s, err
@@ -78,22 +81,6 @@ func Start(ctx context.Context, c Config) (s *Server, err error) {
 	}
 	go s.watch(ctx)
 	return s, nil
-}
-
-func (c Config) withDefaults() Config {
-	if c.Listen == "" {
-		c.Listen = ListenDefault
-	}
-	if c.Admin == "" {
-		c.Admin = AdminDefault
-	}
-	if c.Connections == 0 {
-		c.Connections = relay.ConnectionsMax
-	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
-	return c
 }
 
 // listen opens the public address. Without TLS it must be a loopback one: a
@@ -148,12 +135,18 @@ func (s *Server) open(c *Config) (err error) {
 	}
 	_, err = os.Lstat(s.folder.vault(issuerName))
 	s.OwnIssuer = err == nil
-	island, err := os.ReadFile(s.folder.vault(islandName))
-	if err != nil {
-		return err
-	}
 	if s.hal, s.Beside, err = s.folder.openHSM(c); err != nil {
 		return err
+	}
+	return s.openBox(document, c.Workers)
+}
+
+// openBox reads the whole log through the box, which refuses a log that was
+// changed, cut or put back.
+func (s *Server) openBox(document []byte, workers int) error {
+	island, err := os.ReadFile(s.folder.vault(islandName))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if s.disk, err = node.OpenLog(s.folder.vault(logName)); err != nil {
 		return err
@@ -161,9 +154,12 @@ func (s *Server) open(c *Config) (err error) {
 	s.disk.OnSync(s.metrics.observeSync)
 	s.box, err = box.Open(box.Config{
 		HAL: s.hal, Rand: rand.Reader, Document: document, Island: island,
-		Entries: s.disk.Entries(), Workers: c.Workers,
+		Entries: s.disk.Entries(), Workers: workers,
 	})
-	return err
+	if err != nil {
+		return fmt.Errorf("%w: %w. Nothing was changed; put the whole folder back as it last served, or find who changed it", ErrDamaged, err)
+	}
+	return nil
 }
 
 // serve starts node and relay.

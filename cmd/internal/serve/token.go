@@ -37,8 +37,10 @@ func ReadFleet(data string) (document []byte, f *bundle.Fleet, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrFolder, err)
 	}
-	f, err = bundle.Decode(document)
-	return document, f, err
+	if f, err = bundle.Decode(document); err != nil {
+		return nil, nil, fmt.Errorf("%w: %s: %w", ErrDamaged, fleetName, err)
+	}
+	return document, f, nil
 }
 
 // IssueTokens signs a pair of tokens with the built-in issuer's key of a data
@@ -49,10 +51,10 @@ func IssueTokens(data, account string, ttl time.Duration, now time.Time) (Tokens
 		return Tokens{}, err
 	}
 	if account == "" || len(account) > wire.AccountBytesMax || !utf8.ValidString(account) {
-		return Tokens{}, fmt.Errorf("the account's name must have 1 to %d bytes of UTF-8", wire.AccountBytesMax)
+		return Tokens{}, fmt.Errorf("%w: the account's name must have 1 to %d bytes of UTF-8", ErrUsage, wire.AccountBytesMax)
 	}
 	if ttl < tokenLifetimeMin || ttl > tokenLifetimeMax {
-		return Tokens{}, fmt.Errorf("--ttl must be from %v to %v", tokenLifetimeMin, tokenLifetimeMax)
+		return Tokens{}, fmt.Errorf("%w: --ttl must be from %v to %v", ErrUsage, tokenLifetimeMin, tokenLifetimeMax)
 	}
 	key, err := readIssuer(inVault(data, issuerName))
 	if err != nil {

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"strongroom/cmd/internal/serve"
+	"strongroom/host/relay"
+)
+
+type serveCommand struct {
+	dataFlag
+	Listen  string `help:"Public address. Plain HTTP is served on loopback only." env:"STRONGROOM_LISTEN" default:"${listen}" placeholder:"HOST:PORT"`
+	Admin   string `help:"Address of /metrics and /healthz, or off." env:"STRONGROOM_ADMIN" default:"${admin}" placeholder:"HOST:PORT"`
+	TLSCert string `name:"tls-cert" help:"TLS certificate chain, PEM; read again when it changes." env:"STRONGROOM_TLS_CERT" placeholder:"FILE"`
+	TLSKey  string `name:"tls-key" help:"TLS private key, PEM." env:"STRONGROOM_TLS_KEY" placeholder:"FILE"`
+
+	PassphraseFile string `help:"File with the HSM's passphrase. Without it and STRONGROOM_PASSPHRASE one is made in the data folder." env:"STRONGROOM_PASSPHRASE_FILE" placeholder:"FILE"`
+
+	Attempts       int           `group:"rules" help:"Wrong guesses before a record is destroyed, 1 to 10 (10 unless given)." env:"STRONGROOM_ATTEMPTS"`
+	TicketLifetime time.Duration `group:"rules" help:"How long one recovery may take (2m unless given)." env:"STRONGROOM_TICKET_LIFETIME" placeholder:"2m"`
+	Suite          string        `group:"rules" help:"OPAQUE suite: p256 (unless given) or ristretto255." env:"STRONGROOM_SUITE" placeholder:"p256"`
+	IssuerKey      []string      `group:"rules" help:"Public key of an account issuer, PEM or JWK set; may be repeated. Without it the vault issues tokens itself." env:"STRONGROOM_ISSUER_KEY" placeholder:"FILE"`
+
+	AddressPerSecond float64        `group:"limits" help:"Requests per second by one address (a /64 of IPv6)." env:"STRONGROOM_ADDRESS_PER_SECOND" default:"20"`
+	AddressBurst     int            `group:"limits" help:"Requests at once by one address." env:"STRONGROOM_ADDRESS_BURST" default:"200"`
+	AccountPerSecond float64        `group:"limits" help:"Requests per second for one account." env:"STRONGROOM_ACCOUNT_PER_SECOND" default:"2"`
+	AccountBurst     int            `group:"limits" help:"Requests at once for one account." env:"STRONGROOM_ACCOUNT_BURST" default:"60"`
+	Connections      int            `group:"limits" help:"Open connections." env:"STRONGROOM_CONNECTIONS" default:"1024"`
+	InFlight         int            `group:"limits" help:"Requests inside the vault at a time." env:"STRONGROOM_IN_FLIGHT" default:"256"`
+	TrustedProxy     []netip.Prefix `group:"limits" help:"Proxies whose X-Forwarded-For is believed, as CIDR." env:"STRONGROOM_TRUSTED_PROXY" placeholder:"CIDR"`
+
+	LogFormat string `help:"text or json." env:"STRONGROOM_LOG_FORMAT" enum:"text,json" default:"text"`
+	LogLevel  string `help:"debug, info, warn or error." env:"STRONGROOM_LOG_LEVEL" enum:"debug,info,warn,error" default:"info"`
+}
+
+// Help is shown by serve --help.
+func (*serveCommand) Help() string {
+	return `Makes the vault at the first start; serves until SIGINT or SIGTERM; SIGHUP reads the TLS files again.
+
+The rules (attempts, ticket lifetime, suite, issuers) are fixed when the fleet is made: they stand in the document that clients pin, and nothing raises them later.
+
+Examples:
+
+  strongroomd serve
+  strongroomd serve --data /var/lib/strongroom --listen :443 --tls-cert chain.pem --tls-key key.pem --passphrase-file /run/secrets/hsm
+  strongroomd serve --issuer-key accounts.jwks`
+}
+
+func (c *serveCommand) Run(s streams) error {
+	log := c.logger(s.err)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	v, err := serve.Start(ctx, c.config(log))
+	if err != nil {
+		return err
+	}
+	greet(s.out, v)
+	log.Info("serving", "url", v.URL, "admin", v.AdminURL, "pin", v.Pin.String(), "data", v.Data)
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	for {
+		select {
+		case <-hangup:
+			v.ReloadCertificate()
+		case <-v.Done():
+			if err := v.Err(); err != nil {
+				return fmt.Errorf("the vault stopped: %w. Nothing that was acknowledged is lost", err)
+			}
+			log.Info("stopped")
+			return nil
+		}
+	}
+}
+
+func (c *serveCommand) config(log *slog.Logger) serve.Config {
+	config := serve.Config{
+		Data: c.Data, Listen: c.Listen, Admin: c.Admin, CertFile: c.TLSCert, KeyFile: c.TLSKey,
+		PassphraseFile: c.PassphraseFile,
+		Attempts:       c.Attempts, TicketLifetime: c.TicketLifetime, Suite: c.Suite, IssuerKeys: c.IssuerKey,
+		AddressRate: relay.Rate{PerSecond: c.AddressPerSecond, Burst: c.AddressBurst},
+		AccountRate: relay.Rate{PerSecond: c.AccountPerSecond, Burst: c.AccountBurst},
+		Connections: c.Connections, InFlight: c.InFlight, TrustedProxies: c.TrustedProxy,
+		Log: log,
+	}
+	if passphrase, given := os.LookupEnv(passphraseEnv); given {
+		config.Passphrase = []byte(passphrase)
+		os.Unsetenv(passphraseEnv)
+	}
+	return config
+}
+
+const passphraseEnv = "STRONGROOM_PASSPHRASE"
+
+func (c *serveCommand) logger(w io.Writer) *slog.Logger {
+	var level slog.Level
+	if level.UnmarshalText([]byte(c.LogLevel)) != nil {
+		level = slog.LevelInfo // kong's enum lets nothing else through
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// greet says to a person what runs, what it is worth and what to type next.
+func greet(w io.Writer, v *serve.Server) {
+	what := "The vault of this folder is open."
+	if v.Founded {
+		what = "A new vault was made."
+	}
+	fmt.Fprintf(w, "%s\n\n", what)
+	fmt.Fprintf(w, "  address    %s\n", v.URL)
+	if v.AdminURL != "" {
+		fmt.Fprintf(w, "  admin      %s/metrics, /healthz\n", v.AdminURL)
+	}
+	fmt.Fprintf(w, "  fleet pin  %s\n", v.Pin)
+	fmt.Fprintf(w, "  data       %s\n", v.Data)
+	fmt.Fprintf(w, "  rules      %d attempts, then the record is destroyed\n\n", v.Fleet.Policy.Attempts)
+	fmt.Fprint(w, "The HSM is software: its keys are a file in the data folder, sealed by a passphrase. Whoever has folder\n"+
+		"and passphrase can guess without limit, and whoever puts an older copy of the folder back gets used\n"+
+		"attempts back. Keep the folder off shared backups.\n")
+	if v.Beside {
+		fmt.Fprint(w, "WARNING: no passphrase was given, so one was made and lies in the same folder. It protects against\n"+
+			"nothing but a stray copy of single files. For real use, set STRONGROOM_PASSPHRASE or --passphrase-file\n"+
+			"when the vault is made.\n")
+	}
+	if v.OwnIssuer {
+		fmt.Fprintf(w, "\nNext, in another terminal, tokens for an account:\n\n  strongroomd token --data %s --account NAME > NAME.tokens\n\n", v.Data)
+		return
+	}
+	fmt.Fprint(w, "\nAccount tokens come from your own issuer: two for each account, one with audience \"relay\", one with\n"+
+		"the fleet's id (strongroomd fleet shows it).\n\n")
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"strongroom/cmd/internal/serve"
+	"strongroom/protocol/bundle"
+)
+
+type tokenCommand struct {
+	dataFlag
+	Account string        `help:"The account's name." required:"" env:"STRONGROOM_ACCOUNT" placeholder:"NAME"`
+	TTL     time.Duration `name:"ttl" help:"How long the tokens are good." env:"STRONGROOM_TTL" default:"${ttl}"`
+}
+
+// Help is shown by token --help.
+func (*tokenCommand) Help() string {
+	return `Prints JSON with two tokens: one opens the relay, the other travels only inside the sealed channel. Whoever has both can use up the account's attempts, so hand them over in private.
+
+Example:
+
+  strongroomd token --account alice > alice.tokens`
+}
+
+func (c *tokenCommand) Run(s streams) error {
+	tokens, err := serve.IssueTokens(c.Data, c.Account, c.TTL, time.Now())
+	if err != nil {
+		return err
+	}
+	return writeJSON(s, tokens)
+}
+
+type fleetCommand struct {
+	dataFlag
+	JSON bool `name:"json" help:"For programs."`
+}
+
+func (c *fleetCommand) Run(s streams) error {
+	document, f, err := serve.ReadFleet(c.Data)
+	if err != nil {
+		return err
+	}
+	pin := bundle.PinOf(document)
+	lifetime := time.Duration(f.Policy.TicketMillis) * time.Millisecond
+	if c.JSON {
+		return writeJSON(s, map[string]any{
+			"pin": pin.String(), "id": hex.EncodeToString(f.ID[:]), "suite": serve.SuiteName(f.Suite), "kem": f.KEM,
+			"attempts": f.Policy.Attempts, "ticket_seconds": lifetime.Seconds(),
+			"hsm": f.HSM, "isolation": f.Isolation, "rollback": f.Rollback, "issuers": f.Issuers,
+		})
+	}
+	fmt.Fprintf(s.out, "fleet pin        %s\n", pin)
+	fmt.Fprintf(s.out, "fleet id         %x (the audience of the vault's tokens)\n", f.ID)
+	fmt.Fprintf(s.out, "attempts         %d wrong guesses, then the record is destroyed\n", f.Policy.Attempts)
+	fmt.Fprintf(s.out, "ticket lifetime  %v\n", lifetime)
+	fmt.Fprintf(s.out, "OPAQUE suite     %s\n", serve.SuiteName(f.Suite))
+	fmt.Fprintf(s.out, "channel          HPKE, KEM 0x%04x\n", f.KEM)
+	fmt.Fprintf(s.out, "HSM              %s\n", f.HSM)
+	fmt.Fprintf(s.out, "isolation        %s: what keeps the box from its host\n", f.Isolation)
+	fmt.Fprintf(s.out, "rollback         %s: what keeps used attempts from being put back\n", f.Rollback)
+	for _, i := range f.Issuers {
+		fmt.Fprintf(s.out, "issuer           %s, %s, key %s\n", i.ID, i.Alg, hex.EncodeToString(i.Key))
+	}
+	return nil
+}
+
+type versionCommand struct{}
+
+func (versionCommand) Run(s streams) error {
+	version, revision, goVersion := serve.Build()
+	_, err := fmt.Fprintf(s.out, "strongroomd %s, revision %s, %s\n", version, revision, goVersion)
+	return err
+}
+
+func writeJSON(s streams, v any) error {
+	e := json.NewEncoder(s.out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
