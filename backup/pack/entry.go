@@ -109,7 +109,7 @@ func appendEntry(b []byte, e *Entry) []byte {
 // as an UnknownEntry instead.
 func ParseList(b []byte, entry func(*Entry) error, unknown func(*UnknownEntry) error) error {
 	for len(b) > 0 {
-		n, used := binary.Uvarint(b)
+		n, used := uvarint(b)
 		if used <= 0 || n > uint64(len(b)-used) {
 			return fmt.Errorf("%w: list", ErrMalformed)
 		}

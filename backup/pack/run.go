@@ -29,11 +29,11 @@ func ParseRuns(b []byte, pages uint32) ([]Run, error) {
 	var runs []Run
 	next, left := uint64(1), uint64(pages)
 	for len(b) > 0 {
-		gap, n := binary.Uvarint(b)
+		gap, n := uvarint(b)
 		if n <= 0 {
 			return nil, fmt.Errorf("%w: runs", ErrMalformed)
 		}
-		count, m := binary.Uvarint(b[n:])
+		count, m := uvarint(b[n:])
 		if m <= 0 || count == 0 || count > left || gap > 1<<32 || gap == 0 && len(runs) > 0 || next+gap+count > 1<<32 {
 			return nil, fmt.Errorf("%w: runs", ErrMalformed)
 		}
@@ -46,4 +46,14 @@ func ParseRuns(b []byte, pages uint32) ([]Run, error) {
 		return nil, fmt.Errorf("%w: runs", ErrMalformed)
 	}
 	return runs, nil
+}
+
+// uvarint is binary.Uvarint for the shortest form only: 0 bytes read where
+// the number is cut, too long, or has a shorter form.
+func uvarint(b []byte) (x uint64, n int) {
+	x, n = binary.Uvarint(b)
+	if n < 0 || n > 1 && b[n-1] == 0 {
+		return 0, 0
+	}
+	return x, n
 }
