@@ -8,12 +8,14 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"strongroom/backup/chunk"
 	"strongroom/backup/pack"
+	"strongroom/backup/scan"
 )
 
 // RestoreOptions say how a restore runs.
@@ -160,12 +162,31 @@ func (j *restore) content(ctx context.Context, g *goal) (err error) {
 		g.ids, err = j.r.pack.IDs(ctx, *g.entry.Content)
 	case pack.EntryDatabase:
 		g.image, err = j.r.image(ctx, g.entry.Database)
+		if errors.Is(err, chunk.ErrImage) {
+			err = errors.Join(err, j.missingGroups(ctx, g.entry.Database))
+		} else if err == nil && !g.image.Whole() {
+			err = chunk.ErrImage
+		}
 	}
 	if err == nil {
 		return nil
 	}
 	g.lost = true
 	return j.damaged(err, "what says where the file's parts are", g.name)
+}
+
+// missingGroups gives the damage that a database's groups are lost by.
+func (j *restore) missingGroups(ctx context.Context, d *pack.Database) error {
+	var faults []error
+	for _, l := range d.Layers {
+		ids, _ := j.r.pack.IDs(ctx, l.Groups) // that they can not be read was said
+		for _, f := range j.found {
+			if slices.ContainsFunc(ids, func(id pack.ID) bool { return slices.Contains(f.Lost, id) }) {
+				faults = append(faults, &pack.Damage{Object: f.Object, What: f.What})
+			}
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // damaged notes why files are lost. An error that is not damage (the storage
@@ -217,7 +238,7 @@ func some(names []string) string {
 // temp is the temporary name of a goal, the same at every try.
 func (j *restore) temp(g *goal) string {
 	id := j.r.pack.SegmentID(0, []byte(g.name))
-	return path.Join(path.Dir(g.name), ".strongroom-"+hex.EncodeToString(id[:8])+".part")
+	return path.Join(path.Dir(g.name), scan.PartPrefix+hex.EncodeToString(id[:8])+scan.PartSuffix)
 }
 
 // clean removes temporary files.

@@ -120,6 +120,20 @@ func (m *Image) Groups(group func(Group) error) error {
 	return nil
 }
 
+// lockByte is where SQLite locks; the page that holds it is never used
+// (SQLite file format, section 1.4).
+const lockByte = 1 << 30
+
+// Whole tells whether every page has a copy, but for the lock page.
+func (m *Image) Whole() bool {
+	for i, at := range m.newest {
+		if at == 0 && i != lockByte/int(m.PageBytes) {
+			return false
+		}
+	}
+	return true
+}
+
 // ReadPages is how many pages a restore reads.
 func (m *Image) ReadPages() (n int) {
 	for _, g := range m.groups {

@@ -103,7 +103,17 @@ func (w *Walker) folder(ctx context.Context, full, rel string) error {
 	return nil
 }
 
+// PartPrefix and PartSuffix enclose the names of files that a restore has not
+// finished. They are never backed up.
+const (
+	PartPrefix = ".strongroom-"
+	PartSuffix = ".part"
+)
+
 func (w *Walker) excluded(full, rel, name string) bool {
+	if strings.HasPrefix(name, PartPrefix) && strings.HasSuffix(name, PartSuffix) {
+		return true
+	}
 	for _, s := range w.Skip {
 		if s == full {
 			return true

@@ -1,0 +1,312 @@
+package chunk
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"testing"
+
+	"strongroom/backup/pack"
+)
+
+// world is the test's own idea of a repository: what each segment holds, and
+// what each page of the database is now.
+type world struct {
+	segments map[pack.ID][]uint64 // a page is a number here
+	pages    []uint64
+	next     uint64
+}
+
+const testPageBytes = 65536 // 16 pages a group
+
+func hashOf(page uint64) (h Hash) {
+	binary.BigEndian.PutUint64(h[:], page)
+	return h
+}
+
+func (w *world) edit(rnd *rand.Rand) {
+	switch rnd.IntN(6) {
+	case 0:
+		w.pages = w.pages[:len(w.pages)-rnd.IntN(len(w.pages)/8+1)]
+	case 1:
+		for range rnd.IntN(200) {
+			w.next++
+			w.pages = append(w.pages, w.next)
+		}
+	}
+	hot := max(1, len(w.pages)/10)
+	for range rnd.IntN(100) {
+		w.next++
+		w.pages[rnd.IntN(hot)] = w.next
+	}
+	for range rnd.IntN(30) {
+		w.next++
+		w.pages[rnd.IntN(len(w.pages))] = w.next
+	}
+}
+
+// backup does what the loop does; it gives how many pages were stored.
+func (w *world) backup(t *testing.T, m *Image) (stored int) {
+	t.Helper()
+	m.Resize(uint32(len(w.pages)))
+	add := func(numbers []uint32) {
+		m.StartLayer()
+		for len(numbers) > 0 {
+			n := min(len(numbers), m.GroupPages())
+			var content []uint64
+			var hashes []Hash
+			for _, p := range numbers[:n] {
+				content = append(content, w.pages[p-1])
+				hashes = append(hashes, hashOf(w.pages[p-1]))
+			}
+			w.next++
+			var id pack.ID
+			binary.LittleEndian.PutUint64(id[:], w.next)
+			w.segments[id] = content
+			if err := m.AddGroup(id, numbers[:n], hashes); err != nil {
+				t.Fatal(err)
+			}
+			stored += n
+			numbers = numbers[n:]
+		}
+	}
+	var changed []uint32
+	for i, p := range w.pages {
+		if h, ok := m.Hash(uint32(i + 1)); !ok || h != hashOf(p) {
+			changed = append(changed, uint32(i+1))
+		}
+	}
+	add(changed)
+	add(m.Stale())
+	m.Trim()
+	return stored
+}
+
+// restore reads the database back from what the image stores.
+func (w *world) restore(t *testing.T, m *Image) {
+	t.Helper()
+	got := make([]uint64, m.Pages)
+	read := 0
+	if err := m.Groups(func(g Group) error {
+		read += len(g.Pages)
+		for i, p := range g.Pages {
+			if g.Live[i] {
+				got[p-1] = w.segments[g.ID][i]
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range w.pages {
+		if got[i] != p {
+			t.Fatalf("page %d is %d instead of %d", i+1, got[i], p)
+		}
+	}
+	if len(got) != len(w.pages) || !m.Whole() {
+		t.Fatalf("%d pages instead of %d", len(got), len(w.pages))
+	}
+	if read*100 > len(w.pages)*130 {
+		t.Fatalf("a restore reads %d pages of a database of %d", read, len(w.pages))
+	}
+	if len(m.layers) > layersMax+2 {
+		t.Fatalf("%d layers", len(m.layers))
+	}
+}
+
+// stored takes the image through its form in a repository.
+func (w *world) stored(t *testing.T, m *Image) *Image {
+	t.Helper()
+	out := NewImage(m.PageBytes, m.Pages)
+	for _, l := range m.Layers() {
+		b := pack.AppendRuns(nil, l.Runs)
+		runs, err := pack.ParseRuns(b, l.Pages)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes := func(id pack.ID) (int, bool) { return len(w.segments[id]) * testPageBytes, w.segments[id] != nil }
+		if err := out.AddStored(runs, l.Groups, bytes.Join(l.Hashes, nil), sizes); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
+
+func TestImageIsTheDatabase(t *testing.T) {
+	for seed := range uint64(8) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		w := &world{segments: map[pack.ID][]uint64{}, pages: make([]uint64, 500)}
+		for i := range w.pages {
+			w.next++
+			w.pages[i] = w.next
+		}
+		m := NewImage(testPageBytes, 0)
+		stored, rounds := 0, 200
+		for round := range rounds {
+			if round > 0 {
+				w.edit(rnd)
+			}
+			stored += w.backup(t, m)
+			w.restore(t, m)
+			switch rnd.IntN(3) {
+			case 0:
+				m = w.stored(t, m)
+			case 1:
+				parsed, err := ParseImage(m.Bytes())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Equal(parsed.Bytes(), m.Bytes()) {
+					t.Fatal("an image is not what its bytes say")
+				}
+				m = parsed
+			}
+			w.restore(t, m)
+		}
+		if n := w.backup(t, m); n != 0 {
+			t.Fatalf("an unchanged database stored %d pages", n)
+		}
+		t.Logf("seed %d: %d pages, %d stored a round, %d layers", seed, len(w.pages), stored/rounds, len(m.layers))
+	}
+}
+
+func TestForgottenGroupsAreStoredAgain(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(7, 7))
+	w := &world{segments: map[pack.ID][]uint64{}, pages: make([]uint64, 300)}
+	m := NewImage(testPageBytes, 0)
+	for range 10 {
+		w.edit(rnd)
+		w.backup(t, m)
+		forgotten := 0
+		m.Forget(func(id pack.ID) bool {
+			if rnd.IntN(4) > 0 {
+				return true
+			}
+			forgotten++
+			delete(w.segments, id)
+			return false
+		})
+		if stored := w.backup(t, m); forgotten > 0 && stored == 0 {
+			t.Fatal("nothing was stored again")
+		}
+		w.restore(t, m)
+	}
+}
+
+func TestAddGroupRefuses(t *testing.T) {
+	m := NewImage(testPageBytes, 10)
+	if err := m.AddGroup(pack.ID{}, []uint32{1}, make([]Hash, 1)); !errors.Is(err, ErrImage) {
+		t.Error("a group without a layer:", err)
+	}
+	m.StartLayer()
+	for _, pages := range [][]uint32{{}, {0}, make([]uint32, 17)} {
+		if err := m.AddGroup(pack.ID{}, pages, make([]Hash, len(pages))); !errors.Is(err, ErrImage) {
+			t.Error(pages, err)
+		}
+	}
+	if err := m.AddStored([]pack.Run{{First: 1, Count: 1 << 31}}, nil, nil, nil); !errors.Is(err, ErrImage) {
+		t.Error("more pages than hashes:", err)
+	}
+}
+
+func FuzzParseImage(f *testing.F) {
+	w := &world{segments: map[pack.ID][]uint64{}, pages: make([]uint64, 40)}
+	m := NewImage(testPageBytes, 0)
+	for i := range w.pages {
+		w.pages[i] = uint64(i)
+	}
+	w.next = 1000
+	m.Resize(40)
+	m.StartLayer()
+	if err := m.AddGroup(pack.ID{1}, []uint32{1, 2, 7}, make([]Hash, 3)); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(m.Bytes())
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := ParseImage(b)
+		if err != nil {
+			return
+		}
+		again, err := ParseImage(m.Bytes())
+		if err != nil || !bytes.Equal(again.Bytes(), m.Bytes()) {
+			t.Fatal("parse, encode, parse gives something else")
+		}
+		m.Stale()
+		m.Trim()
+	})
+}
+
+func TestSpoolKeepsOrderAndNeverWaits(t *testing.T) {
+	s := NewSpool(t.TempDir())
+	defer s.Close()
+	const blocks = 40 // more than twice what fits in memory
+	for i := range blocks {
+		if err := s.Put(Block{pack.ID{byte(i)}, bytes.Repeat([]byte{byte(i)}, 1<<20)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.End()
+	for i := range blocks {
+		b, err := s.Take()
+		if err != nil || b.ID != (pack.ID{byte(i)}) || !bytes.Equal(b.Data, bytes.Repeat([]byte{byte(i)}, 1<<20)) {
+			t.Fatal("block", i, err)
+		}
+	}
+	if _, err := s.Take(); err != io.EOF {
+		t.Fatal(err)
+	}
+}
+
+func TestSpoolWithoutDiskWaitsForRoom(t *testing.T) {
+	s := NewSpool("/nonexistent/folder")
+	defer s.Close()
+	got := make(chan int)
+	go func() {
+		n := 0
+		for {
+			if _, err := s.Take(); err != nil {
+				got <- n
+				return
+			}
+			n++
+		}
+	}()
+	for range 40 {
+		if err := s.Put(Block{Data: make([]byte, 1<<20)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.End()
+	if n := <-got; n != 40 {
+		t.Fatal(n)
+	}
+	s.Break(os.ErrClosed)
+	if err := s.Put(Block{}); err == nil {
+		t.Fatal("a broken spool took a block")
+	}
+}
+
+func TestFileCuts(t *testing.T) {
+	for _, size := range []int{0, 1, FileBytes - 1, FileBytes, FileBytes + 1, 3*FileBytes + 5} {
+		in := bytes.Repeat([]byte("abcdefg"), size/7+1)[:size]
+		var out []byte
+		n := 0
+		total, err := File(iotestReader{bytes.NewReader(in)}, make([]byte, FileBytes), func(b []byte) error {
+			n++
+			out = append(out, b...)
+			return nil
+		})
+		if err != nil || total != int64(size) || !bytes.Equal(in, out) || n != (size+FileBytes-1)/FileBytes {
+			t.Errorf("%d bytes: %d segments, %d bytes, %v", size, n, total, err)
+		}
+	}
+}
+
+// iotestReader gives less than it is asked for.
+type iotestReader struct{ r io.Reader }
+
+func (r iotestReader) Read(b []byte) (int, error) { return r.r.Read(b[:min(len(b), 100_003)]) }
