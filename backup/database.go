@@ -59,7 +59,7 @@ func (b *run) database(ctx context.Context, it *item) error {
 	if now.Database.Image, err = b.new.saveImage(it.Full, image); err != nil {
 		return err
 	}
-	b.remember(it, b.old.seen[it.Full], now, same)
+	b.remember(it, now, changed > 0)
 	if now.Database.Log.Racy(b.start.UnixNano()) {
 		now.Racy = true
 	}

@@ -102,7 +102,8 @@ func (b *run) file(ctx context.Context, it *item, buf []byte) error {
 	}
 	it.entry = it.newEntry(pack.EntryFile)
 	it.entry.Size, it.entry.ModNanos, it.entry.Content = size, now.ModNanos, &refs
-	b.remember(it, old, &seen{Path: it.Full, Stat: now, IDs: joinIDs(ids)}, fresh)
+	joined := joinIDs(ids)
+	b.remember(it, &seen{Path: it.Full, Stat: now, IDs: joined}, old != nil && string(old.IDs) != string(joined))
 	b.meter.add(1, it.Size, it.Full)
 	return nil
 }
@@ -179,7 +180,7 @@ func (b *run) segments(f *scan.File, buf []byte) (ids []pack.ID, size int64, err
 }
 
 // remember keeps what was seen and counts it.
-func (b *run) remember(it *item, old, now *seen, fresh bool) {
+func (b *run) remember(it *item, now *seen, changed bool) {
 	now.Racy = now.Stat.Racy(b.start.UnixNano())
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -188,9 +189,9 @@ func (b *run) remember(it *item, old, now *seen, fresh bool) {
 	}
 	b.report.Files++
 	switch {
-	case old == nil:
+	case b.old.seen[it.Full] == nil:
 		b.report.FilesNew++
-	case !fresh && !(now.Database == nil && string(old.IDs) == string(now.IDs)):
+	case changed:
 		b.report.FilesChanged++
 	}
 }
