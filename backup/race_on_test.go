@@ -1,0 +1,6 @@
+//go:build race
+
+package backup
+
+// raceEnabled makes loops over many mutations shorter.
+const raceEnabled = true
