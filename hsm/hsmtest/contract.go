@@ -7,11 +7,12 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"math/big"
 	"sync"
 	"testing"
 
-	"github.com/gtank/ristretto255"
+	"github.com/cloudflare/circl/group"
 
 	"strongroom/vault/hal"
 )
@@ -41,6 +42,9 @@ func Run(t *testing.T, m Maker) {
 	t.Run("gone", func(t *testing.T) { gone(t, m) })
 }
 
+// wrappedBytesMax is wire.WrappedBytesMax: vault/hal promises it.
+const wrappedBytesMax = 512
+
 func must[T any](v T, err error) func(t *testing.T) T {
 	return func(t *testing.T) T {
 		t.Helper()
@@ -61,20 +65,7 @@ type algebra struct {
 
 func algebraOf(g hal.Group) algebra {
 	if g == hal.Ristretto255 {
-		return algebra{
-			generator: func() []byte { return ristretto255.NewGeneratorElement().Bytes() },
-			random: func(t *testing.T) []byte {
-				var wide [64]byte
-				_, _ = rand.Read(wide[:])
-				e, err := ristretto255.NewIdentityElement().SetUniformBytes(wide[:])
-				return must(e, err)(t).Bytes()
-			},
-			add: func(a, b []byte) []byte {
-				x, _ := ristretto255.NewIdentityElement().SetCanonicalBytes(a)
-				y, _ := ristretto255.NewIdentityElement().SetCanonicalBytes(b)
-				return x.Add(x, y).Bytes()
-			},
-		}
+		return ristrettoAlgebra()
 	}
 	curve := elliptic.P256()
 	return algebra{
@@ -92,6 +83,30 @@ func algebraOf(g hal.Group) algebra {
 			x, y := curve.Add(ax, ay, bx, by)
 			return elliptic.MarshalCompressed(curve, x, y)
 		},
+	}
+}
+
+// ristrettoAlgebra is circl's, which shares no code with gtank/ristretto255.
+func ristrettoAlgebra() algebra {
+	g := group.Ristretto255
+	bytesOf := func(e group.Element) []byte {
+		b, err := e.MarshalBinary()
+		if err != nil {
+			panic(err) // of the test's own arithmetic
+		}
+		return b
+	}
+	elementOf := func(b []byte) group.Element {
+		e := g.NewElement()
+		if err := e.UnmarshalBinary(b); err != nil {
+			panic(fmt.Sprintf("the HSM gave %x: %v", b, err))
+		}
+		return e
+	}
+	return algebra{
+		generator: func() []byte { return bytesOf(g.Generator()) },
+		random:    func(*testing.T) []byte { return bytesOf(g.RandomElement(rand.Reader)) },
+		add:       func(a, b []byte) []byte { return bytesOf(g.NewElement().Add(elementOf(a), elementOf(b))) },
 	}
 }
 
@@ -118,6 +133,9 @@ func wrappedKeys(t *testing.T, m Maker, g hal.Group) {
 	wrapped, public, err := h.MakeOPRFKey(g)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(wrapped) > wrappedBytesMax {
+		t.Fatalf("a wrapped key of %d bytes", len(wrapped))
 	}
 	again, otherPublic, err := h.MakeOPRFKey(g)
 	if err != nil || bytes.Equal(wrapped, again) || bytes.Equal(public, otherPublic) {
@@ -343,7 +361,12 @@ func gone(t *testing.T, m Maker) {
 	_, e5 := h.ReadMemory()
 	e6 := h.WriteMemory(nil)
 	_, _, e7 := h.MakeOPRFKey(hal.P256)
-	for i, err := range []error{e1, e2, e3, e4, e5, e6, e7} {
+	_, e8 := h.MakeKey("later", hal.P256)
+	_, e9 := h.PublicKey("ake")
+	if err := h.Close(); err != nil {
+		t.Errorf("a second Close: %v", err)
+	}
+	for i, err := range []error{e1, e2, e3, e4, e5, e6, e7, e8, e9} {
 		if !errors.Is(err, hal.ErrGone) {
 			t.Errorf("call %d after Close: %v", i+1, err)
 		}
