@@ -129,7 +129,15 @@ func (h *HSM) saveKeys() error {
 	if err != nil {
 		return err
 	}
-	return writeFile(h.path(keysFile), sealed)
+	// Open reads no longer file: one key too many would lock all of them away.
+	if len(sealed) > keysFileBytesMax {
+		return hal.ErrFull
+	}
+	err = writeFile(h.path(keysFile), sealed)
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return fmt.Errorf("%w: %w", hal.ErrFull, err)
+	}
+	return err
 }
 
 // Kind names the provider.
