@@ -1,7 +1,9 @@
 package backup
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 
 	"strongroom/backup/chunk"
@@ -30,10 +32,11 @@ func (b *run) pastImage(ctx context.Context, it *item) *chunk.Image {
 
 func pastKey(root, rel string) string { return root + "\x00" + rel }
 
-// readPast reads the newest snapshot of each device, this device's last, so
-// that it counts most.
+// readPast reads the newest snapshot of each device, the newest of them later
+// and this device's last, so that it counts most.
 func (b *run) readPast(ctx context.Context) {
-	for _, h := range b.heads {
+	heads := slices.SortedFunc(slices.Values(b.heads), func(x, y *pack.HeadAt) int { return cmp.Compare(x.TimeNanos, y.TimeNanos) })
+	for _, h := range heads {
 		if h != b.own {
 			b.readPastOf(ctx, h)
 		}
