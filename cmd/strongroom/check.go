@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"time"
 
 	"strongroom/backup"
@@ -38,7 +37,7 @@ func (c *checkCmd) Run(s *session) error {
 		return err
 	}
 	if n := len(found.Damages); n > 0 {
-		return damageStory(n, "everything that is not named above is whole.",
+		return damageStory(n, "what is named above; everything else is whole.",
 			"back up again from a machine that has the files: it replaces what is damaged.")
 	}
 	what := "structure"
@@ -70,12 +69,5 @@ func (s *session) tellDamage(found []backup.Damage) error {
 }
 
 func damageStory(n int, lost, do string) error {
-	return &storyError{story{exitDamage, "damage", fmt.Sprintf("%s of the backup damaged in the storage.", objects(n)), lost, do, nil}}
-}
-
-func objects(n int) string {
-	if n == 1 {
-		return "1 object is"
-	}
-	return fmt.Sprintf("%d objects are", n)
+	return &storyError{story{exitDamage, "damage", "the storage holds damage in " + terminal.Count(n, "place") + ".", lost, do, nil}}
 }

@@ -65,6 +65,8 @@ func (s *session) restore(settings *folder.Settings, key client.Key, c *restoreC
 		StateDir: s.folder.State(), Progress: shown(show), Overwrite: c.Overwrite,
 	})
 	switch {
+	case errors.Is(err, backup.ErrDamaged) && len(report.Damaged) > 0:
+		return report, nil // told with what did come back
 	case errors.Is(err, backup.ErrSnapshot):
 		return report, &usageError{fmt.Sprintf("no backup is called %q; strongroom snapshots lists them", c.Snapshot)}
 	case errors.Is(err, backup.ErrDiffers):

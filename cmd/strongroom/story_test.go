@@ -1,0 +1,262 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"strongroom/cmd/internal/demostore"
+	"strongroom/cmd/internal/serve"
+	"strongroom/host/relay"
+	"strongroom/hsm/hsmtest"
+	"strongroom/hsm/soft"
+	"strongroom/vault/hal"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"strongroom": main})
+}
+
+// TestStories runs testdata/script: each file is one story of a person.
+//
+// Commands beside testscript's own:
+//
+//	vault start             a whole vault: sets VAULT, PIN, writes tokens.json
+//	vault stop
+//	vault evaluations N     the HSM evaluated N guesses so far, counted at its door
+//	vault hold N            the Nth request from now gets no answer
+//	vault held              waits until that request was carried out
+//	vault release           answers flow again
+//	store DIR MEGABYTES     makes a messaging store
+//	damage DIR              flips a byte in the largest file under DIR
+//	grown DIR BYTES         DIR holds at most so many bytes more than at the last grown
+//	lastgroup               writes the last group of the key on stdout to group.txt
+func TestStories(t *testing.T) {
+	stories, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(stories) < 10 {
+		t.Fatalf("%d stories found, %v", len(stories), err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			e.Values[theRig{}] = &rig{env: e, sizes: map[string]int64{}}
+			e.Setenv("XDG_DATA_HOME", filepath.Join(e.WorkDir, "home"))
+			e.Setenv("TZ", "UTC")
+			e.Defer(func() { e.Values[theRig{}].(*rig).stop() })
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"vault": step((*rig).vault), "store": step((*rig).store), "damage": step((*rig).damage),
+			"grown": step((*rig).grown), "lastgroup": step((*rig).lastGroup),
+		},
+	})
+}
+
+type theRig struct{}
+
+// rig is what a story has beside the program.
+type rig struct {
+	env     *testscript.Env
+	server  *serve.Server
+	front   *httptest.Server
+	counter *hsmtest.Counter
+	sizes   map[string]int64
+
+	mu      sync.Mutex
+	hold    int // requests until the one that is held; 0 none
+	held    chan struct{}
+	release chan struct{}
+}
+
+func step(do func(*rig, *testscript.TestScript, []string) error) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		err := do(ts.Value(theRig{}).(*rig), ts, args)
+		if neg && err == nil {
+			ts.Fatalf("succeeded")
+		}
+		if !neg {
+			ts.Check(err)
+		}
+	}
+}
+
+func (r *rig) vault(ts *testscript.TestScript, args []string) error {
+	switch {
+	case len(args) == 1 && args[0] == "start":
+		return r.start(ts)
+	case len(args) == 1 && args[0] == "stop":
+		return r.stop()
+	case len(args) == 2 && args[0] == "evaluations":
+		if got := strconv.Itoa(r.counter.Evaluations()); got != args[1] {
+			return fmt.Errorf("the HSM evaluated %s, not %s", got, args[1])
+		}
+		return nil
+	case len(args) == 2 && args[0] == "hold":
+		n, err := strconv.Atoi(args[1])
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.hold, r.held, r.release = n, make(chan struct{}), make(chan struct{})
+		return err
+	case len(args) == 1 && args[0] == "held":
+		select {
+		case <-r.held:
+			return nil
+		case <-time.After(time.Minute):
+			return fmt.Errorf("no request came")
+		}
+	case len(args) == 1 && args[0] == "release":
+		close(r.release)
+		return nil
+	}
+	return fmt.Errorf("vault %q: no such thing", args)
+}
+
+func (r *rig) start(ts *testscript.TestScript) (err error) {
+	many := relay.Rate{PerSecond: 1e6, Burst: 1e6}
+	r.server, err = serve.Start(context.Background(), serve.Config{
+		Data: filepath.Join(r.env.WorkDir, "vault"), Listen: "127.0.0.1:0", Admin: serve.AdminOff,
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Stretch: soft.Cheap, AddressRate: many, AccountRate: many,
+		WrapHAL: func(h hal.HAL) hal.HAL { r.counter = hsmtest.NewCounter(h); return r.counter },
+	})
+	if err != nil {
+		return err
+	}
+	to, err := url.Parse(r.server.URL)
+	if err != nil {
+		return err
+	}
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	r.front = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.carry(proxy, w, req) }))
+	tokens, err := r.server.IssueTokens("anna", time.Hour)
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(tokens)
+	if err != nil {
+		return err
+	}
+	ts.Setenv("VAULT", r.front.URL)
+	ts.Setenv("PIN", r.server.Pin.String())
+	return os.WriteFile(ts.MkAbs("tokens.json"), b, 0o600)
+}
+
+// carry carries a request, and keeps the answer of the one that is held.
+func (r *rig) carry(proxy http.Handler, w http.ResponseWriter, req *http.Request) {
+	r.mu.Lock()
+	mine := false
+	if req.Method == http.MethodPost && r.hold > 0 {
+		r.hold--
+		mine = r.hold == 0
+	}
+	held, release := r.held, r.release
+	r.mu.Unlock()
+	if !mine {
+		proxy.ServeHTTP(w, req)
+		return
+	}
+	kept := httptest.NewRecorder()
+	proxy.ServeHTTP(kept, req)
+	close(held)
+	<-release
+	panic(http.ErrAbortHandler)
+}
+
+func (r *rig) stop() error {
+	if r.server == nil {
+		return nil
+	}
+	if r.release != nil {
+		select {
+		case <-r.release:
+		default:
+			close(r.release)
+		}
+	}
+	r.front.Close()
+	err := r.server.Stop()
+	r.server = nil
+	return err
+}
+
+func (r *rig) store(ts *testscript.TestScript, args []string) error {
+	megabytes, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	return demostore.Store{Dir: ts.MkAbs(args[0]), Seed: 7}.Make(context.Background(), int64(megabytes)*1_000_000, nil)
+}
+
+func (r *rig) damage(ts *testscript.TestScript, args []string) error {
+	var largest string
+	var size int64
+	err := filepath.WalkDir(ts.MkAbs(args[0]), func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil && info.Size() > size {
+			largest, size = path, info.Size()
+		}
+		return err
+	})
+	if err != nil || size == 0 {
+		return fmt.Errorf("nothing to damage: %w", err)
+	}
+	b, err := os.ReadFile(largest)
+	if err != nil {
+		return err
+	}
+	b[len(b)/2] ^= 1
+	if err := os.Chmod(largest, 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(largest, b, 0o600)
+}
+
+func (r *rig) grown(ts *testscript.TestScript, args []string) error {
+	most, err := strconv.ParseInt(args[1], 10, 64)
+	if err != nil {
+		return err
+	}
+	_, now, err := count(ts.MkAbs(args[0]))
+	before := r.sizes[args[0]]
+	r.sizes[args[0]] = now
+	if err == nil && now-before > most {
+		err = fmt.Errorf("%s grew by %d bytes", args[0], now-before)
+	}
+	return err
+}
+
+func (r *rig) lastGroup(ts *testscript.TestScript, args []string) error {
+	var e struct{ Key string }
+	for _, line := range bytes.Split([]byte(ts.ReadFile("stdout")), []byte("\n")) {
+		if bytes.Contains(line, []byte(`"event":"key"`)) {
+			if err := json.Unmarshal(line, &e); err != nil {
+				return err
+			}
+		}
+	}
+	if len(e.Key) < 79 {
+		return fmt.Errorf("no key on stdout")
+	}
+	if err := os.WriteFile(ts.MkAbs("group.txt"), []byte(e.Key[len(e.Key)-4:]+"\n"), 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(ts.MkAbs("key.txt"), []byte(e.Key+"\n"), 0o600)
+}
