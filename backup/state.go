@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/fxamacker/cbor/v2"
@@ -98,7 +99,7 @@ func (s *state) parse(b []byte) []*seen {
 		return nil
 	}
 	var saved savedState
-	if err := stateDecoding.Unmarshal(b[sha256.Size:], &saved); err != nil || saved.Version != stateVersion {
+	if err := stateDecoding.Unmarshal(b[sha256.Size:], &saved); err != nil || saved.Version != stateVersion || slices.Contains(saved.Seen, nil) {
 		return nil
 	}
 	return saved.Seen

@@ -331,3 +331,19 @@ func TestProgressEndsWhereItSaid(t *testing.T) {
 		t.Fatal(infos, err)
 	}
 }
+
+// FuzzState: a state file of any content, even one whose checksum is right.
+func FuzzState(f *testing.F) {
+	s := &state{}
+	for _, b := range [][]byte{nil, {0xa0}, {0xa2, 1, 1, 2, 0x80}, {0xa2, 1, 1, 2, 0x81, 0xa2, 1, 0x61, 'x', 4, 0x42, 1, 2}, {0xa2, 1, 1, 2, 0x81, 0xf6}} {
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, x := range s.parse(append(s.sum(body), body...)) {
+			splitIDs(x.IDs)
+		}
+		if s.parse(body) != nil {
+			t.Fatal("a state without its checksum was taken")
+		}
+	})
+}
