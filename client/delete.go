@@ -33,7 +33,7 @@ func (v *Vault) Delete(ctx context.Context, k Key) (wire.StatusReport, error) {
 		if err == nil {
 			return v.status(ctx, fleet)
 		}
-		if !transient(err) && !errors.Is(err, ErrRaced) {
+		if !transient(err) && !errors.Is(err, ErrRaced) && !isHearsay(err) { // the next status is the judge
 			return status, err
 		}
 		if try == triesMax || v.pause(ctx, try) != nil {

@@ -53,8 +53,8 @@ func (e *ErrWrongPassword) Error() string {
 	return fmt.Sprintf("wrong password, %d attempts left", e.AttemptsLeft)
 }
 
-// refusal turns a code from inside a sealed answer into an error of this
-// package.
+// refusal turns a code into an error of this package: one from inside a sealed
+// answer, or one that inClear allows.
 func refusal(c wire.Code) error {
 	kind := ErrAnswer
 	switch c {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptrace"
@@ -80,8 +81,8 @@ func (v *Vault) exchange(ctx context.Context, relayToken string, sealed []byte, 
 }
 
 // post sends one sealed request to the relay. ErrUnreachable means that no
-// byte of it was sent, or that the relay refused it before the vault saw it;
-// once it may have left, a broken line is ErrOutcomeUnknown.
+// byte of it was sent, or (then it is hearsay) that the relay says so; once it
+// may have left, a broken line is ErrOutcomeUnknown.
 func (v *Vault) post(ctx context.Context, relayToken string, sealed []byte) ([]byte, error) {
 	base, err := v.base()
 	if err != nil {
@@ -115,30 +116,54 @@ func (v *Vault) post(ctx context.Context, relayToken string, sealed []byte) ([]b
 	return body, nil
 }
 
-// clearRefusal is what the relay says by itself, outside any seal. It is
-// believed only so far: a relay that lies here can waste an attempt's slot
-// but gains no guess, and the status tells the truth afterwards.
+// clearRefusal is what the relay says by itself, outside any seal.
+//
+// The attacks of a stolen relay that it stops:
+//  1. Carry a request over, then answer "destroyed" or "deleted": what only
+//     the box knows is taken only from inside its seal.
+//  2. Answer "slot" to each guess, so that the client makes another and
+//     another: the same.
+//  3. Carry a guess over, then deny it ("busy", "your token"): it stays
+//     hearsay, which ends no doubt (see Recovery.outcome).
+//  4. Write to the terminal: none of its words is repeated.
 func clearRefusal(res *http.Response) error {
 	var said struct {
 		Refused wire.Code `json:"refused"`
-		Message string    `json:"message"`
 	}
 	body, err := readAtMost(res.Body, refusalBytesMax)
 	if err == nil {
 		err = json.Unmarshal(body, &said)
 	}
 	switch {
-	case err == nil && said.Refused != "":
-		kind := refusal(said.Refused)
-		if said.Refused == wire.CodeSealing || said.Refused == wire.CodeTooLarge || said.Refused == wire.CodeMalformed {
-			return fmt.Errorf("%w: it could not open the request", kind)
-		}
-		return kind
+	case err == nil && inClear(said.Refused):
+		return &hearsay{refusal(said.Refused)}
 	case res.StatusCode == http.StatusUnauthorized:
-		return fmt.Errorf("%w: %s", ErrTokenRefused, res.Status)
+		return &hearsay{fmt.Errorf("%w: HTTP status %d", ErrTokenRefused, res.StatusCode)}
 	case res.StatusCode == http.StatusTooManyRequests:
-		return fmt.Errorf("%w: %s", ErrUnreachable, res.Status)
+		return &hearsay{fmt.Errorf("%w: HTTP status %d", ErrUnreachable, res.StatusCode)}
 	}
 	// A proxy's own page, say: the vault behind it may have acted.
-	return fmt.Errorf("%w: %s", ErrOutcomeUnknown, res.Status)
+	return fmt.Errorf("%w: HTTP status %d instead of an answer", ErrOutcomeUnknown, res.StatusCode)
+}
+
+// inClear are the codes that an honest relay, or a box that could not open
+// the request, says outside the seal.
+func inClear(c wire.Code) bool {
+	switch c {
+	case wire.CodeRelayToken, wire.CodeTooLarge, wire.CodeRateLimited, wire.CodeSealing,
+		wire.CodeMalformed, wire.CodeTicket, wire.CodeUnavailable, wire.CodeUnknown:
+		return true
+	}
+	return false
+}
+
+// hearsay is a refusal on the relay's word alone: whether the vault acted is
+// not known.
+type hearsay struct{ error }
+
+func (h *hearsay) Unwrap() error { return h.error }
+
+func isHearsay(err error) bool {
+	var h *hearsay
+	return errors.As(err, &h)
 }

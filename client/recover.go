@@ -75,9 +75,10 @@ func (r *Recovery) Run(ctx context.Context) (Payload, wire.StatusReport, error) 
 }
 
 // outcome makes sure that no error claims "no guess used" after one may have
-// been.
+// been. What the relay says is no such claim: a stolen one carries the guess
+// over, denies it, and has the person spend another.
 func (r *Recovery) outcome(err error) error {
-	if err != nil && r.sent && (errors.Is(err, ErrUnreachable) || errors.Is(err, ErrTokenRefused) || errors.Is(err, context.Canceled)) {
+	if err != nil && r.sent && (isHearsay(err) || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrTokenRefused) || errors.Is(err, context.Canceled)) {
 		return &restated{ErrOutcomeUnknown, err}
 	}
 	return err
@@ -153,7 +154,7 @@ func (r *Recovery) start(ctx context.Context, fleet *bundle.Fleet) (*wire.Answer
 			r.sent = true
 			return answer, exchange, nil
 		}
-		if errors.Is(err, ErrOutcomeUnknown) {
+		if errors.Is(err, ErrOutcomeUnknown) || isHearsay(err) {
 			r.sent = true
 		}
 		if !transient(err) || try == triesMax || r.vault.pause(ctx, try) != nil {

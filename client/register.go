@@ -77,7 +77,7 @@ func (e *enrolment) run(ctx context.Context, password string) (wire.StatusReport
 	var unknown error
 	for try := 1; ; try++ {
 		_, err := e.vault.askSecond(ctx, e.exchange, e.started.Ticket, wire.Second{RegisterFinish: &e.finish})
-		if err == nil || unknown != nil || errors.Is(err, ErrOutcomeUnknown) {
+		if err == nil || unknown != nil || errors.Is(err, ErrOutcomeUnknown) || isHearsay(err) {
 			// The status is the judge: a lost answer may have registered.
 			status, statusErr := e.vault.status(ctx, e.fleet)
 			if statusErr == nil && status.Generation == e.started.Generation && status.State == wire.StateLive {

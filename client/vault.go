@@ -79,7 +79,7 @@ func (v *Vault) fetch(ctx context.Context, url string) ([]byte, error) {
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("its fleet document is missing: %s", res.Status)
+		return nil, fmt.Errorf("its fleet document is missing: HTTP status %d", res.StatusCode)
 	}
 	return readAtMost(res.Body, fleetBytesMax)
 }
