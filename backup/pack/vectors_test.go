@@ -253,6 +253,7 @@ func (v vectors) badPacks(add adder) {
 	make("a table with a byte more", "damaged", func(p *packParts) { p.table = append(p.table, 0); p.pad = p.pad[1:]; p.trailer[0]--; p.trailer[1]++ })
 	make("a table of version 2", "version", func(p *packParts) { p.table = change(p.table, 2, 3) })
 	make("a table whose first segment says another length", "damaged", func(p *packParts) { p.table = change(p.table, 42, 1) })
+	make("a table whose segments run past it", "damaged", func(p *packParts) { p.table = change(p.table, -1, 0xdf) })
 	make("a trailer that says another count", "damaged", func(p *packParts) { p.trailer[2]++ })
 	make("a trailer that says another size", "damaged", func(p *packParts) { p.trailer[3]++ })
 	make("a trailer whose table lies elsewhere", "damaged", func(p *packParts) { p.trailer[0]-- })
