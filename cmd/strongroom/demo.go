@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"strongroom/cmd/internal/demostore"
+	"strongroom/cmd/internal/folder"
 	"strongroom/cmd/internal/terminal"
 )
 
@@ -45,6 +46,7 @@ type demo struct {
 	table  terminal.Table
 	failed []string
 
+	figures   [][2]string   // the table, for programs
 	cpuBefore time.Duration // of the vault, before the new phone
 }
 
@@ -69,7 +71,7 @@ func (c *demoCmd) Run(s *session) (err error) {
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
 	defer func() { err = errors.Join(err, d.vault.stop()) }()
-	s.term.Say("STRONGROOM DEMO")
+	s.term.Say("%s", s.term.Strong("STRONGROOM DEMO"))
 	s.term.Say("Everything happens in %s; nothing leaves this machine.", dir)
 	s.term.Say("Every line that begins with $ is the real command, run as its own process.")
 	for _, act := range []func() error{d.prepare, d.enable, d.firstBackup, d.dayLater, d.losePhone, d.wrongPasswords, d.restore, d.compare, d.newPhone, d.tell} {
@@ -83,20 +85,27 @@ func (c *demoCmd) Run(s *session) (err error) {
 // act prints a heading.
 func (d *demo) act(format string, a ...any) {
 	d.term.Say("")
-	d.term.Say("── "+format, a...)
+	d.term.Say("%s", d.term.Strong("── "+fmt.Sprintf(format, a...)))
 }
+
+// say prints one finding.
+func (d *demo) say(format string, a ...any) { d.term.Para("   ", fmt.Sprintf(format, a...)) }
 
 // must notes a promise that did not hold; the demo goes on and fails at its end.
 func (d *demo) must(ok bool, format string, a ...any) {
-	if what := fmt.Sprintf(format, a...); ok {
-		d.term.Say("   ✓ %s", what)
-	} else {
-		d.term.Say("   ✗ %s", what)
-		d.failed = append(d.failed, what)
+	what := fmt.Sprintf(format, a...)
+	if ok {
+		d.term.Para("   ✓ ", what)
+		return
 	}
+	d.term.Para("   ✗ ", what)
+	d.failed = append(d.failed, what)
 }
 
-func (d *demo) measured(what, value string) { d.table.Row(what, value) }
+func (d *demo) measured(what, value string) {
+	d.table.Row(what, value)
+	d.figures = append(d.figures, [2]string{strings.TrimSpace(what), value})
+}
 
 // prepare makes the messaging store, or takes the person's own.
 func (d *demo) prepare() (err error) {
@@ -109,7 +118,7 @@ func (d *demo) prepare() (err error) {
 			return err
 		}
 		d.act("Your own data: %s", d.phone)
-		d.term.Say("   %s, %s. It is only read.", terminal.Count(files, "file"), terminal.Bytes(bytes))
+		d.say("%s, %s. It is only read.", terminal.Count(files, "file"), terminal.Bytes(bytes))
 		d.measured("the store", terminal.Bytes(bytes)+", "+terminal.Count(files, "file"))
 	} else if err := d.makeStore(); err != nil {
 		return err
@@ -134,20 +143,20 @@ func (d *demo) makeStore() error {
 	if err != nil {
 		return err
 	}
-	d.term.Say("   %s in all: a database with a full-text index, and %s of photos, voice notes, videos. Made in %s.",
+	d.say("%s in all: a database with a full-text index, and %s of photos, voice notes, videos. Made in %s.",
 		terminal.Bytes(bytes), terminal.Count(files-1, "file"), terminal.Duration(time.Since(start)))
 	d.measured("the store", terminal.Bytes(bytes)+", "+terminal.Count(files, "file"))
 	return nil
 }
 
 func (d *demo) enable() error {
-	d.act("Protect it with a password. A vault (a process of its own on this machine) keeps the key")
+	d.act("Protect it with a password")
 	r, err := d.run("enable", demoPassword, "--by", "password", "--repo", d.repo, "--vault", d.vault.URL, "--pin", d.vault.Pin,
 		"--account", demoAccount, "--tokens", d.vault.tokens)
 	if err != nil {
 		return err
 	}
-	d.term.Say("   set up in %s. The vault knows neither the password nor the key.", terminal.Duration(r.took))
+	d.say("set up in %s. A vault, a process of its own, keeps the key and counts wrong passwords; it knows neither key nor password.", terminal.Duration(r.took))
 	d.measured("setting up", terminal.Duration(r.took))
 	return r.want(exitOK)
 }
@@ -162,8 +171,9 @@ func (d *demo) firstBackup() error {
 	if err != nil {
 		return err
 	}
-	d.term.Say("   %s read, %s sent, in %s.", terminal.Bytes(b.BytesRead), terminal.Bytes(b.BytesSent), terminal.Duration(r.took))
+	d.say("%s read, %s sent, in %s.", terminal.Bytes(b.BytesRead), terminal.Bytes(b.BytesSent), terminal.Duration(r.took))
 	d.measured("first backup", fmt.Sprintf("%s, %s", terminal.Duration(r.took), terminal.Rate(b.BytesRead, r.took)))
+	d.measured("  peak memory", terminal.Bytes(r.memory))
 	d.measured("  sent", terminal.Bytes(b.BytesSent))
 	return nil
 }
@@ -174,7 +184,7 @@ func (d *demo) dayLater() error {
 		d.act("Second backup, whoever may be writing")
 		return d.secondBackup()
 	}
-	d.act("A day later: new messages, edits, deletions, photos. And the messenger keeps writing during the backup")
+	d.act("A day later: messages, edits, photos. The messenger keeps writing meanwhile")
 	if err := d.store.AddDay(d.ctx, 1); err != nil {
 		return err
 	}
@@ -191,7 +201,8 @@ func (d *demo) dayLater() error {
 	if err := errors.Join(err, w.stop()); err != nil {
 		return err
 	}
-	d.must(during > 0, "the messenger committed %s while the backup ran, none of them waited for it", terminal.Count(int(during), "time"))
+	d.must(during > 0, "the messenger committed %s while the backup ran; its longest pause was %s", terminal.Count(int(during), "time"), terminal.Duration(w.pause))
+	d.measured("  the messenger's longest pause", terminal.Duration(w.pause))
 	return nil
 }
 
@@ -204,7 +215,7 @@ func (d *demo) secondBackup() error {
 	if err != nil {
 		return err
 	}
-	d.term.Say("   %s sent, in %s: %s and %s of the database that changed.", terminal.Bytes(b.BytesSent), terminal.Duration(r.took),
+	d.say("%s sent, in %s: %s and %s of the database that changed.", terminal.Bytes(b.BytesSent), terminal.Duration(r.took),
 		terminal.Count(b.FilesNew, "new file"), terminal.Count(int(b.PagesChanged), "page"))
 	d.measured("a day later", terminal.Duration(r.took))
 	d.measured("  sent", terminal.Bytes(b.BytesSent))
@@ -214,12 +225,16 @@ func (d *demo) secondBackup() error {
 // losePhone takes everything away that was on the phone. The lost phone's
 // files are put aside only so that the end can compare.
 func (d *demo) losePhone() error {
-	d.act("The phone is lost: key, settings and cache are gone. Only the recovery card is left, and what is in the head")
+	d.act("The phone is lost: key, settings and messages are gone")
 	lost := filepath.Join(d.dir, "lost")
 	if err := os.MkdirAll(lost, 0o700); err != nil {
 		return err
 	}
 	if err := os.Rename(filepath.Join(d.dataDir(), "recovery-card.txt"), d.card()); err != nil {
+		return err
+	}
+	key, err := folder.Folder{Path: d.dataDir()}.Key()
+	if err != nil {
 		return err
 	}
 	if err := os.RemoveAll(d.dataDir()); err != nil {
@@ -230,9 +245,10 @@ func (d *demo) losePhone() error {
 			return err
 		}
 	}
-	_, err := os.Stat(d.dataDir())
-	d.must(errors.Is(err, os.ErrNotExist), "nothing of the key is left on this side")
-	return nil
+	d.say("What is left: the cloud, the vault, the recovery card, and a password in somebody's head.")
+	found, searched, err := searchKey(key, d.repo, filepath.Join(d.dir, "vault"), d.card(), d.vault.tokens)
+	d.must(len(found) == 0, "the key stands in none of them: %s searched%s", terminal.Bytes(searched), named(found))
+	return err
 }
 
 func (d *demo) wrongPasswords() error {
@@ -271,8 +287,9 @@ func (d *demo) restore() error {
 	}
 	e := r.last("restore")
 	bytes, _ := e["bytes"].(float64)
-	d.term.Say("   %s back in %s.", terminal.Bytes(int64(bytes)), terminal.Duration(r.took))
+	d.say("%s back in %s.", terminal.Bytes(int64(bytes)), terminal.Duration(r.took))
 	d.measured("restore, key recovery included", fmt.Sprintf("%s, %s", terminal.Duration(r.took), terminal.Rate(int64(bytes), r.took)))
+	d.measured("  peak memory", terminal.Bytes(r.memory))
 	cpu, err := d.vault.cpu()
 	if err != nil {
 		return err
@@ -330,7 +347,7 @@ func (d *demo) tell() error {
 	d.act("What was measured")
 	d.term.Say("%s", d.table.String())
 	d.term.Say("")
-	if err := d.term.Event("demo", map[string]any{"failed": append([]string{}, d.failed...)}); err != nil {
+	if err := d.term.Event("demo", map[string]any{"failed": append([]string{}, d.failed...), "measured": d.figures}); err != nil {
 		return err
 	}
 	if d.cmd.Keep {

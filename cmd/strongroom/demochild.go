@@ -29,6 +29,7 @@ type outcome struct {
 	name   string
 	code   int
 	took   time.Duration
+	memory int64 // at most resident, bytes
 	events []map[string]any
 	stderr string
 }
@@ -68,7 +69,7 @@ func (d *demo) run(name, password string, args ...string) (*outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.term.Say("   $ strongroom %s", strings.Join(append([]string{name}, shortened(args, d.dir)...), " "))
+	d.term.Para("   $ ", "strongroom "+strings.Join(append([]string{name}, shortened(args, d.dir)...), " "))
 	full := append([]string{name, "--json", "--data", d.dataDir()}, args...)
 	var stderr bytes.Buffer
 	cmd := exec.CommandContext(d.ctx, self, full...)
@@ -89,6 +90,9 @@ func (d *demo) run(name, password string, args ...string) (*outcome, error) {
 	readErr := d.follow(o, out)
 	err = cmd.Wait()
 	o.took, o.code, o.stderr = time.Since(start), cmd.ProcessState.ExitCode(), stderr.String()
+	if used, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		o.memory = used.Maxrss << 10 // kilobytes on Linux
+	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.Exited() {
 		err = nil
@@ -129,7 +133,7 @@ func shortened(args []string, dir string) []string {
 	for i, a := range args {
 		out[i] = strings.TrimPrefix(a, dir+"/")
 		if len(out[i]) > 44 {
-			out[i] = out[i][:40] + "..."
+			out[i] = out[i][:13] + "..."
 		}
 	}
 	return out
@@ -235,6 +239,7 @@ type writer struct {
 	child *child
 	last  atomic.Uint64
 	end   chan struct{}
+	pause time.Duration // the longest between two commits; read after stop
 }
 
 func startWriter(ctx context.Context, s demostore.Store) (*writer, error) {
@@ -249,8 +254,12 @@ func startWriter(ctx context.Context, s demostore.Store) (*writer, error) {
 	w.last.Store(1)
 	go func() {
 		defer close(w.end)
-		for range c.lines {
-			w.last.Add(1)
+		for last := time.Now(); ; w.last.Add(1) {
+			if _, ok := <-c.lines; !ok {
+				return
+			}
+			now := time.Now()
+			w.pause, last = max(w.pause, now.Sub(last)), now
 		}
 	}()
 	return w, nil

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"strongroom/client"
 	"strongroom/cmd/internal/demostore"
 	"strongroom/cmd/internal/terminal"
 )
@@ -71,7 +72,7 @@ func (d *demo) compare() error {
 	if err != nil {
 		return err
 	}
-	d.must(len(differ) == 0, "%s, %s: %s byte for byte%s", terminal.Count(files, "media file"), terminal.Bytes(bytes), "equal", named(differ))
+	d.must(len(differ) == 0, "%s, %s: equal byte for byte%s", terminal.Count(files, "media file"), terminal.Bytes(bytes), named(differ))
 	d.measured("files compared byte for byte", terminal.Count(files, "file"))
 	return errors.Join(d.compareDatabase(filepath.Join(root, demostore.DatabaseName)), d.complete(root, lost))
 }
@@ -119,7 +120,7 @@ func (d *demo) compareDatabase(restored string) error {
 	if err != nil {
 		return err
 	}
-	d.must(differ == 0, "the database is, page for page, that of one moment: commit %d, %s equal to a witness that never saw the backup, %d differ",
+	d.must(differ == 0, "the database is that of one moment, commit %d: %s equal to those of a witness that never saw the backup, %d differ",
 		at, terminal.Count(pages-differ, "page"), differ)
 	d.measured("database pages compared", terminal.Count(pages, "page"))
 	return nil
@@ -141,7 +142,7 @@ func (d *demo) complete(restored, lost string) error {
 		}
 		return nil
 	})
-	d.must(missing == 0, "%s missing", terminal.Count(missing, "file"))
+	d.must(missing == 0, "of what the phone had before that backup, %s missing", terminal.Count(missing, "file"))
 	return err
 }
 
@@ -320,6 +321,30 @@ func copyFile(from, to string) error {
 	return os.WriteFile(to, b, 0o600)
 }
 
+// searchKey looks for the key in every file under paths: raw, and as
+// hexadecimal digits with and without spaces.
+func searchKey(k client.Key, paths ...string) (found []string, searched int64, err error) {
+	text := k.Reveal()
+	plain := strings.ReplaceAll(text, " ", "")
+	forms := [][]byte{k[:], []byte(text), []byte(plain), []byte(strings.ToUpper(plain))}
+	for _, root := range paths {
+		err = errors.Join(err, filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+			if err != nil || !e.Type().IsRegular() {
+				return err
+			}
+			b, err := os.ReadFile(path)
+			searched += int64(len(b))
+			for _, form := range forms {
+				if bytes.Contains(b, form) {
+					found = append(found, path)
+				}
+			}
+			return err
+		}))
+	}
+	return found, searched, err
+}
+
 func named(paths []string) string {
 	if len(paths) == 0 {
 		return ""
@@ -327,5 +352,5 @@ func named(paths []string) string {
 	if len(paths) > 3 {
 		paths = append(append([]string{}, paths[:3]...), "...")
 	}
-	return " (differ: " + strings.Join(paths, ", ") + ")"
+	return " (" + strings.Join(paths, ", ") + ")"
 }

@@ -80,3 +80,12 @@ func TestTableAligns(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+func TestWrap(t *testing.T) {
+	if got, want := wrap("— ", "äöü bcd e fghi", 8), "— äöü\n  bcd e\n  fghi"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := wrap("> ", "a-word-past-the-screen", 8); got != "> a-word-past-the-screen" {
+		t.Errorf("got %q", got)
+	}
+}
