@@ -217,7 +217,7 @@ func (d *demo) secondBackup() error {
 	}
 	d.say("%s sent, in %s: %s and %s of the database that changed.", terminal.Bytes(b.BytesSent), terminal.Duration(r.took),
 		terminal.Count(b.FilesNew, "new file"), terminal.Count(int(b.PagesChanged), "page"))
-	d.measured("a day later", terminal.Duration(r.took))
+	d.measured(map[bool]string{true: "a day later", false: "second backup"}[d.cmd.Path == ""], terminal.Duration(r.took))
 	d.measured("  sent", terminal.Bytes(b.BytesSent))
 	return nil
 }
@@ -225,7 +225,11 @@ func (d *demo) secondBackup() error {
 // losePhone takes everything away that was on the phone. The lost phone's
 // files are put aside only so that the end can compare.
 func (d *demo) losePhone() error {
-	d.act("The phone is lost: key, settings and messages are gone")
+	if d.cmd.Path == "" {
+		d.act("The phone is lost: key, settings and messages are gone")
+	} else {
+		d.act("As if this machine were lost: its key and settings are deleted (your folder is not touched)")
+	}
 	lost := filepath.Join(d.dir, "lost")
 	if err := os.MkdirAll(lost, 0o700); err != nil {
 		return err
@@ -356,7 +360,11 @@ func (d *demo) tell() error {
 	if len(d.failed) > 0 {
 		return &storyError{story{Code: exitDamage, Kind: "demo", Happened: "the demo found a difference: " + strings.Join(d.failed, "; ")}}
 	}
-	d.term.Say("All of it came back. Lost: one phone, no message.")
+	if d.cmd.Path == "" {
+		d.term.Say("All of it came back. Lost: one phone, no message.")
+	} else {
+		d.term.Say("All of it came back.")
+	}
 	return nil
 }
 
