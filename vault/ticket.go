@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 
@@ -8,7 +9,14 @@ import (
 	"strongroom/vault/internal/seal"
 )
 
-const ticketVersion = 1
+const (
+	ticketVersion = 1
+
+	// ticketBytes is what every ticket is filled to: length (2), CBOR, zeros. It travels
+	// beside the sealed second trip, and its length must not tell the relay
+	// a registration from a recovery.
+	ticketBytes = 1 << 10
+)
 
 var errTicket = errors.New("vault: ticket refused")
 
@@ -46,19 +54,29 @@ func (v *Vault) sealTicket(rand io.Reader, t ticket) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return seal.Seal(rand, &v.island.Ticket, v.ticketLabel, nil, plaintext)
+	if len(plaintext) > ticketBytes-2 {
+		return nil, errTicket
+	}
+	padded := make([]byte, ticketBytes)
+	binary.BigEndian.PutUint16(padded, uint16(len(plaintext)))
+	copy(padded[2:], plaintext)
+	return seal.Seal(rand, &v.island.Ticket, v.ticketLabel, nil, padded)
 }
 
 // openTicket gives errTicket for anything but a ticket of this island that is
 // still good. A ticket that a thief replays carries the second trip's secret
 // only in its sealed inside: without the first trip he can say nothing under it.
 func (v *Vault) openTicket(sealed []byte) (ticket, error) {
-	plaintext, err := seal.Open(&v.island.Ticket, v.ticketLabel, nil, sealed)
-	if err != nil {
+	padded, err := seal.Open(&v.island.Ticket, v.ticketLabel, nil, sealed)
+	if err != nil || len(padded) != ticketBytes {
+		return ticket{}, errTicket
+	}
+	n := int(binary.BigEndian.Uint16(padded))
+	if n > ticketBytes-2 {
 		return ticket{}, errTicket
 	}
 	var t ticket
-	if err := wire.Decode(plaintext, &t); err != nil || t.Version != ticketVersion {
+	if err := wire.Decode(padded[2:2+n], &t); err != nil || t.Version != ticketVersion {
 		return ticket{}, errTicket
 	}
 	if (t.Register == nil) == (t.Recover == nil) || v.nowMillis > t.ExpiresMillis {

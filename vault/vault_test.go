@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"strongroom/protocol/bundle"
@@ -430,5 +431,29 @@ func TestNothingLeavesBeforeItIsDurable(t *testing.T) {
 	o = r.vault.Step(vault.Input{Done: []vault.Result{o.Anchor.Run(r.hal)}})
 	if len(o.Jobs) != 1 || r.hal.Evaluations() != evaluations {
 		t.Fatalf("after the anchor: %d jobs", len(o.Jobs))
+	}
+}
+
+// A ticket travels in clear beside the sealed second trip: its length must not
+// tell a registration from a recovery, nor one account from another.
+func TestTicketsHaveOneLength(t *testing.T) {
+	lengths := map[int]bool{}
+	for _, suite := range []*opaque.Suite{opaque.P256SHA256, opaque.Ristretto255SHA512} {
+		r := newRig(t, suite)
+		for _, account := range []string{"a", strings.Repeat("a", wire.AccountBytesMax)} {
+			g := r.prepare(account, right, "K1", nil)
+			lengths[len(g.ticket)] = true
+			if _, code := r.finish(g); code != "" {
+				t.Fatal(code)
+			}
+			a, _, code := r.recoverStart(r.attempt(account, right))
+			if code != "" {
+				t.Fatal(code)
+			}
+			lengths[len(a.RecoverStart.Ticket)] = true
+		}
+	}
+	if len(lengths) != 1 {
+		t.Fatalf("lengths of tickets: %v", lengths)
 	}
 }

@@ -171,6 +171,29 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// Every single slip of the hand is told as a slip: never taken for a pin, which
+// would read as "the vault shows another fleet".
+func TestEverySlipInAPinIsTold(t *testing.T) {
+	slips := 0
+	for n := range byte(8) {
+		text := PinOf([]byte{n}).String()
+		for at, c := range text {
+			for _, other := range pinAlphabet {
+				if c == '-' || other == c {
+					continue
+				}
+				if _, err := ParsePin(text[:at] + string(other) + text[at+1:]); !errors.Is(err, ErrPinText) {
+					t.Fatalf("%q at %d of %s: %v", other, at, text, err)
+				}
+				slips++
+			}
+		}
+	}
+	if slips != 8*pinGroups*pinGroupChars*(len(pinAlphabet)-1) {
+		t.Fatalf("%d slips", slips)
+	}
+}
+
 func FuzzParsePin(f *testing.F) {
 	f.Add(PinOf(nil).String())
 	f.Add("")
