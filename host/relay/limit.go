@@ -56,6 +56,37 @@ func (t *table[K]) take(key K, now time.Time) bool {
 	return found.Value.(*bucket[K]).limiter.AllowN(now, 1)
 }
 
+// crowd counts who is inside, at most max under each key. It keeps nothing of
+// those who left.
+type crowd[K comparable] struct {
+	max int
+
+	mu     sync.Mutex // guards what follows
+	inside map[K]int
+}
+
+func newCrowd[K comparable](max int) *crowd[K] {
+	return &crowd[K]{max: max, inside: make(map[K]int)}
+}
+
+func (c *crowd[K]) enter(key K) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.inside[key] >= c.max {
+		return false
+	}
+	c.inside[key]++
+	return true
+}
+
+func (c *crowd[K]) leave(key K) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.inside[key]--; c.inside[key] == 0 {
+		delete(c.inside, key)
+	}
+}
+
 // ipv6PrefixBits: one customer holds a whole /64, so it counts as one.
 const ipv6PrefixBits = 64
 

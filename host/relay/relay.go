@@ -21,10 +21,11 @@ import (
 
 // Limits of a relay, where Config does not say otherwise.
 const (
-	InFlightMax       = 256              // requests between their last header byte and their answer
-	answerWithin      = 20 * time.Second // then the outcome is called unknown
-	retryAfterSeconds = 2
-	tableEntriesMax   = 1 << 16 // addresses, and accounts, that are counted at a time
+	InFlightMax        = 256              // requests between their last byte and their answer
+	AccountInFlightMax = 8                // of one account, their bodies on the way included
+	answerWithin       = 20 * time.Second // then the outcome is called unknown
+	retryAfterSeconds  = 2
+	tableEntriesMax    = 1 << 16 // addresses, and accounts, that are counted at a time
 )
 
 // The buckets, where Config does not say otherwise. A whole recovery takes
@@ -62,11 +63,12 @@ type Config struct {
 
 // Relay is an http.Handler.
 type Relay struct {
-	config    Config
-	addresses *table[netip.Addr]
-	accounts  *table[string]
-	inFlight  chan struct{}
-	routes    *http.ServeMux
+	config     Config
+	addresses  *table[netip.Addr]
+	accounts   *table[string]
+	perAccount *crowd[string]
+	inFlight   chan struct{}
+	routes     *http.ServeMux
 }
 
 // New makes a relay.
@@ -93,11 +95,12 @@ func New(c Config) *Relay {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	r := &Relay{
-		config:    c,
-		addresses: newTable[netip.Addr](c.AddressRate, tableEntriesMax),
-		accounts:  newTable[string](c.AccountRate, tableEntriesMax),
-		inFlight:  make(chan struct{}, c.InFlightMax),
-		routes:    http.NewServeMux(),
+		config:     c,
+		addresses:  newTable[netip.Addr](c.AddressRate, tableEntriesMax),
+		accounts:   newTable[string](c.AccountRate, tableEntriesMax),
+		perAccount: newCrowd[string](AccountInFlightMax),
+		inFlight:   make(chan struct{}, c.InFlightMax),
+		routes:     http.NewServeMux(),
 	}
 	r.routes.HandleFunc("GET /v1/fleet", r.fleet)
 	r.routes.HandleFunc("POST /v1/vault", r.vault)
@@ -154,29 +157,33 @@ func (r *Relay) vault(w http.ResponseWriter, req *http.Request) {
 	r.config.Log.Debug("request", "outcome", outcome, "took", took)
 }
 
+// carry takes a place among those in flight only when the whole request is
+// here: a body that drips in would hold it for nothing, and a few accounts
+// could hold them all. How many bodies drip is bounded by account.
 func (r *Relay) carry(w http.ResponseWriter, req *http.Request) ([]byte, *refusal) {
 	if req.ContentLength > wire.RequestBytesMax {
 		return nil, &refusedSize
-	}
-	select {
-	case r.inFlight <- struct{}{}:
-		defer func() { <-r.inFlight }()
-	default:
-		return nil, &refusedBusy
 	}
 	claims, refused := r.check(req)
 	if refused != nil {
 		return nil, refused
 	}
-	if !r.accounts.take(claims.Account, r.config.Now()) {
+	if !r.accounts.take(claims.Account, r.config.Now()) || !r.perAccount.enter(claims.Account) {
 		return nil, &refusedRate
 	}
+	defer r.perAccount.leave(claims.Account)
 	sealed, err := io.ReadAll(http.MaxBytesReader(w, req.Body, wire.RequestBytesMax))
 	if err != nil {
 		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 			return nil, &refusedSize
 		}
 		return nil, &refusedBody
+	}
+	select {
+	case r.inFlight <- struct{}{}:
+		defer func() { <-r.inFlight }()
+	default:
+		return nil, &refusedBusy
 	}
 	return r.ask(req.Context(), sealed)
 }

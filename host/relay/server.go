@@ -51,18 +51,15 @@ func (w debugWriter) Write(p []byte) (int, error) {
 // Limit caps the connections of a listener, in all and by address; those of
 // trusted proxies count only in all.
 func Limit(l net.Listener, max, perPeer int, proxies []netip.Prefix) net.Listener {
-	return netutil.LimitListener(&peerListener{Listener: l, max: perPeer, proxies: proxies, open: make(map[netip.Addr]int)}, max)
+	return netutil.LimitListener(&peerListener{l, proxies, newCrowd[netip.Addr](perPeer)}, max)
 }
 
 // peerListener closes connections of an address that holds too many: else
 // one slow client could hold all that the relay has.
 type peerListener struct {
 	net.Listener
-	max     int
 	proxies []netip.Prefix
-
-	mu   sync.Mutex // guards what follows
-	open map[netip.Addr]int
+	open    *crowd[netip.Addr]
 }
 
 func (l *peerListener) Accept() (net.Conn, error) {
@@ -76,8 +73,8 @@ func (l *peerListener) Accept() (net.Conn, error) {
 			return c, nil
 		}
 		address := counted(peer.Addr())
-		if l.enter(address) {
-			return &peerConn{Conn: c, leave: sync.OnceFunc(func() { l.leave(address) })}, nil
+		if l.open.enter(address) {
+			return &peerConn{Conn: c, leave: sync.OnceFunc(func() { l.open.leave(address) })}, nil
 		}
 		c.Close()
 	}
@@ -90,24 +87,6 @@ func (l *peerListener) isProxy(a netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-func (l *peerListener) enter(a netip.Addr) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.open[a] >= l.max {
-		return false
-	}
-	l.open[a]++
-	return true
-}
-
-func (l *peerListener) leave(a netip.Addr) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.open[a]--; l.open[a] == 0 {
-		delete(l.open, a)
-	}
 }
 
 type peerConn struct {
