@@ -3,7 +3,6 @@ package backup
 import (
 	"bytes"
 	"database/sql"
-	"encoding/binary"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -169,9 +168,9 @@ func (x *tree) edit() {
 
 func (x *tree) bytes(n int) []byte {
 	b := make([]byte, n)
-	var seed [32]byte
-	binary.LittleEndian.PutUint64(seed[:], x.rnd.Uint64())
-	rand.NewChaCha8(seed).Read(b)
+	for i := range b {
+		b[i] = byte(x.rnd.Uint32())
+	}
 	if x.rnd.IntN(2) == 0 {
 		b = bytes.Repeat(b[:n/8], 8)
 	}
