@@ -1,0 +1,9 @@
+//go:build !race
+
+package vault_test
+
+const (
+	firstFlipStride = 3  // of a first trip's bytes one in three: each costs a KEM
+	hostileRuns     = 10 // seeds
+	hostileMost     = 10 // guesses since a proof that they must come to
+)

@@ -1,0 +1,10 @@
+//go:build race
+
+package vault_test
+
+// Under the race detector the long loops try little.
+const (
+	firstFlipStride = 257
+	hostileRuns     = 2
+	hostileMost     = 5
+)
