@@ -136,6 +136,33 @@ func TestRelayDeniesTheRegistration(t *testing.T) {
 	}
 }
 
+// A relay that keeps the finish of a registration and says "busy" may deliver
+// it later: the client does not say that nothing happened.
+func TestRelayHoldsTheRegistrationBack(t *testing.T) {
+	for _, c := range []wire.Code{wire.CodeUnavailable, wire.CodeRelayToken, wire.CodeSealing} {
+		r, ctx := newRig(t), within(t)
+		posts := 0
+		hold := roundTrip(func(req *http.Request) (*http.Response, error) {
+			if req.Method != http.MethodPost {
+				return http.DefaultTransport.RoundTrip(req)
+			}
+			// status, start, then finish and status in turn
+			if posts++; posts < 3 || posts%2 == 0 {
+				return http.DefaultTransport.RoundTrip(req)
+			}
+			return &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{}, Request: req,
+				Body: io.NopCloser(strings.NewReader(refusedAs(c)))}, nil
+		})
+		if _, err := r.vault(t, hold).Register(ctx, right, payload()); !errors.Is(err, client.ErrOutcomeUnknown) {
+			t.Errorf("%s: %v", c, err)
+		}
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
 // The relay's own words do not reach the terminal: they could move its cursor
 // and write over what the client said.
 func TestRelaysWordsAreNotPrinted(t *testing.T) {

@@ -88,13 +88,22 @@ func (e *enrolment) run(ctx context.Context, password string) (wire.StatusReport
 			}
 		}
 		if !transient(err) {
-			return wire.StatusReport{}, err
+			return wire.StatusReport{}, e.outcome(err)
 		}
 		unknown = err
 		if try == triesMax || e.vault.pause(ctx, try) != nil {
-			return wire.StatusReport{}, err
+			return wire.StatusReport{}, e.outcome(err)
 		}
 	}
+}
+
+// outcome: a stolen relay may hold the finish back, deny it, and deliver it
+// while its ticket is good; so its word does not mean that all stays as it was.
+func (e *enrolment) outcome(err error) error {
+	if isHearsay(err) && !errors.Is(err, ErrRaced) {
+		return &restated{ErrOutcomeUnknown, err}
+	}
+	return err
 }
 
 // prepare runs the first trip and makes the second's message.
