@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/hpke"
 	"encoding/hex"
+	"errors"
 
 	"strongroom/protocol/bundle"
 	"strongroom/protocol/channel"
@@ -66,6 +67,11 @@ type opened struct {
 func (j openJob) Run(hal.HAL) Result {
 	o := opened{request: request{id: j.id}}
 	plaintext, peer, err := channel.OpenFirst(j.key, j.fleet.ID, j.sealed)
+	if errors.Is(err, hal.ErrGone) {
+		// "sealing" would have people doubt their pin while the HSM is away.
+		o.refused = wire.CodeUnavailable
+		return o
+	}
 	if err != nil {
 		o.refused = wire.CodeSealing
 		return o

@@ -15,6 +15,7 @@ import (
 	"strongroom/protocol/token"
 	"strongroom/protocol/wire"
 	"strongroom/vault"
+	"strongroom/vault/hal"
 	"strongroom/vault/internal/ledger"
 )
 
@@ -455,5 +456,30 @@ func TestTicketsHaveOneLength(t *testing.T) {
 	}
 	if len(lengths) != 1 {
 		t.Fatalf("lengths of tickets: %v", lengths)
+	}
+}
+
+// silent is an HSM that has gone.
+type silent struct{ hal.HAL }
+
+func (silent) Multiply(string, []byte) ([]byte, error) { return nil, hal.ErrGone }
+func (silent) MultiplyWrapped(hal.Group, []byte, []byte) ([]byte, error) {
+	return nil, hal.ErrGone
+}
+
+// A vault whose HSM is silent says that it can not serve, not that the
+// client's seal or fleet document is wrong: else people would be told to
+// doubt their pin.
+func TestSilentHSMIsUnavailable(t *testing.T) {
+	r := newRig(t, opaque.P256SHA256)
+	r.register(alice, right, "K1")
+	entries := len(r.log)
+	r.hal.HAL = silent{r.hal.HAL}
+	must(t, r.start()) // it opened before the HSM went
+	if reply := r.post(r.sealedRecoverStart(&attempt{alice, wire.Generation{}, 1, make([]byte, 98), nil})); reply.Refused != wire.CodeUnavailable {
+		t.Errorf("%+v", reply)
+	}
+	if len(r.log) != entries {
+		t.Error("the log grew")
 	}
 }
