@@ -3,7 +3,8 @@
 package vault_test
 
 const (
-	firstFlipStride = 3  // of a first trip's bytes one in three: each costs a KEM
+	firstFlipStride = 3 // of a first trip's bytes one in three: each costs a KEM
+	oddStride       = 1
 	hostileRuns     = 10 // seeds
 	hostileMost     = 10 // guesses since a proof that they must come to
 )
