@@ -101,6 +101,16 @@ func TestSecretsDoNotPrint(t *testing.T) {
 			t.Errorf("%q leaks: %s", leak, log.String())
 		}
 	}
+	guess := &Recovery{vault: &Vault{Tokens: tokens}, password: []byte("deadbeef")}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d", "%q"} {
+		fmt.Fprintf(&log, verb, guess)
+	}
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "key", k, "payload", Payload{Key: k}, "tokens", tokens, "guess", guess)
+	for _, leak := range []string{"deadbeef", "6465616462656566", "100 101 97"} {
+		if strings.Contains(log.String(), leak) {
+			t.Errorf("%q leaks: %s", leak, log.String())
+		}
+	}
 	if _, err := k.MarshalJSON(); err == nil {
 		t.Error("a key became JSON")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"strongroom/protocol/bundle"
 	"strongroom/protocol/channel"
@@ -34,6 +35,9 @@ type Recovery struct {
 	slot   uint64
 	sent   bool // a request with ke1 may have reached the vault
 }
+
+// Format keeps the password out of logs.
+func (*Recovery) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
 
 // Begin prepares a guess; nothing is sent. Errors: ErrPasswordText.
 func (v *Vault) Begin(password string) (*Recovery, error) {

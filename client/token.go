@@ -26,6 +26,9 @@ func (Tokens) String() string             { return redacted }
 func (Tokens) GoString() string           { return redacted }
 func (Tokens) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
 
+// MarshalJSON refuses: slog's JSON handler would not ask Format.
+func (Tokens) MarshalJSON() ([]byte, error) { return nil, errSecret }
+
 // TokenSource gives the account's tokens; it is asked once a request, so that
 // it may renew them.
 type TokenSource interface {

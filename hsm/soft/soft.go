@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -142,6 +143,10 @@ func (h *HSM) saveKeys() error {
 
 // Kind names the provider.
 func (h *HSM) Kind() string { return Kind }
+
+// Format keeps the keys out of every verb: fmt asks no unexported field
+// whether it refuses to print.
+func (*HSM) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "soft.HSM(hidden)") }
 
 // Random fills p from the operating system's generator.
 func (h *HSM) Random(p []byte) error {

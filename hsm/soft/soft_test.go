@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"strongroom/hsm/hsmtest"
@@ -183,4 +184,27 @@ func FuzzParseSlot(f *testing.F) {
 			t.Fatal("a slot that nobody wrote")
 		}
 	})
+}
+
+// A log line with the HSM in it must not hold its keys: fmt does not ask the
+// unexported fields of a struct whether they refuse to print.
+func TestHSMDoesNotPrint(t *testing.T) {
+	h, err := Create(t.TempDir(), []byte("passphrase"), Cheap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	if _, err := h.MakeKey("k", hal.P256); err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x"} {
+		for name, secret := range map[string]secret{"root": h.keys.Root, "scalar": h.keys.Named["k"].Scalar, "kek": h.kek.key} {
+			printed := fmt.Sprintf(verb, h)
+			for _, form := range []string{"%v", "%d", "%x", "%#v"} {
+				if raw := strings.Trim(fmt.Sprintf(form, [32]byte(secret)), "[]"); strings.Contains(printed, raw) {
+					t.Errorf("%s prints the %s", verb, name)
+				}
+			}
+		}
+	}
 }
