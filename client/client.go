@@ -12,7 +12,3 @@ const (
 	labelSealedKey = "strongroom/v1/sealed-key"
 	labelOwner     = "strongroom/v1/owner"
 )
-
-// contextOPAQUE is OPAQUE's context string (RFC 9807 §6.4), the same for all
-// fleets; the fleet's id is the server identity.
-const contextOPAQUE = "strongroom/v1"

@@ -12,8 +12,6 @@ import (
 	"io"
 	"unicode/utf8"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"strongroom/protocol/wire"
 )
 
@@ -53,24 +51,6 @@ type payloadWire struct {
 	RepositoryURL string `cbor:"4,keyasint"`
 }
 
-var payloadEncoder, payloadDecoder = payloadModes()
-
-func payloadModes() (cbor.EncMode, cbor.DecMode) {
-	enc, err := cbor.CoreDetEncOptions().EncMode()
-	if err != nil {
-		panic(err) // constant options
-	}
-	dec, err := cbor.DecOptions{
-		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
-		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField, UTF8: cbor.UTF8RejectInvalid,
-		MaxNestedLevels: 4, MaxArrayElements: 16, MaxMapPairs: 16,
-	}.DecMode()
-	if err != nil {
-		panic(err) // constant options
-	}
-	return enc, dec
-}
-
 func (p Payload) check() error {
 	switch {
 	case p.Key.IsZero():
@@ -89,7 +69,7 @@ func (p Payload) encode() ([]byte, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	body, err := payloadEncoder.Marshal(payloadWire{payloadVersion, p.Key[:], p.RepositoryID, p.RepositoryURL})
+	body, err := wire.Encode(payloadWire{payloadVersion, p.Key[:], p.RepositoryID, p.RepositoryURL})
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +92,7 @@ func decodePayload(b []byte) (Payload, error) {
 		return Payload{}, fmt.Errorf("%w: length", ErrPayload)
 	}
 	var w payloadWire
-	if err := payloadDecoder.Unmarshal(b[2:2+n], &w); err != nil {
+	if err := wire.Decode(b[2:2+n], &w); err != nil {
 		return Payload{}, fmt.Errorf("%w: %w", ErrPayload, err)
 	}
 	if w.Version != payloadVersion {

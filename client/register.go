@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -134,7 +133,7 @@ func (e *enrolment) prepare(ctx context.Context, password string) error {
 		return err
 	}
 	e.finish = wire.RegisterFinish{
-		Transcript: transcript(request, e.started), Record: record, SealedKey: sealed, Stretch: stretch, Replaces: e.replaces,
+		Transcript: e.started.Transcript(request), Record: record, SealedKey: sealed, Stretch: stretch, Replaces: e.replaces,
 	}
 	return e.sign()
 }
@@ -166,14 +165,4 @@ func (e *enrolment) sign() error {
 		e.finish.Signature = ed25519.Sign(owner, statement)
 	}
 	return nil
-}
-
-// transcript binds the second trip to the first.
-func transcript(request []byte, s *wire.RegisterStartAnswer) (sum [32]byte) {
-	h := sha256.New()
-	h.Write(request)
-	h.Write(s.Response)
-	h.Write(s.Challenge[:])
-	h.Sum(sum[:0])
-	return sum
 }

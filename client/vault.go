@@ -144,7 +144,7 @@ func (v *Vault) opaque(fleet *bundle.Fleet) (*opaque.Client, error) {
 		return nil, fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
 	return &opaque.Client{
-		Suite: suite, Context: []byte(contextOPAQUE), ClientIdentity: []byte(v.Account),
+		Suite: suite, Context: []byte(wire.OpaqueContext), ClientIdentity: []byte(v.Account),
 		ServerIdentity: fleet.ID[:], ServerPublicKey: fleet.AKE,
 	}, nil
 }
