@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -113,7 +114,31 @@ func (s *Snapshot) pin(ctx context.Context) error {
 	if err := s.conn.QueryRowContext(ctx, "PRAGMA page_count").Scan(&s.Pages); err != nil {
 		return err
 	}
-	return s.conn.QueryRowContext(ctx, "PRAGMA page_size").Scan(&s.PageBytes)
+	if err := s.conn.QueryRowContext(ctx, "PRAGMA page_size").Scan(&s.PageBytes); err != nil {
+		return err
+	}
+	return s.checkSize()
+}
+
+// checkSize holds the number of pages against the bytes that are there: each
+// page, but SQLite's lock page, lies in the file or in its log. Attack: a log of one kilobyte whose
+// commit says that the database has four billion pages; SQLite believes it and
+// gives zeros for each, for days. Both files only grow while the transaction
+// is open, so the sizes of now will do.
+func (s *Snapshot) checkSize() error {
+	var there int64
+	for _, path := range []string{s.path, s.path + "-wal"} {
+		info, err := os.Stat(path)
+		if err == nil {
+			there += info.Size()
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if (int64(s.Pages)-1)*int64(s.PageBytes) > there {
+		return fmt.Errorf("%w: it says %d pages of %d bytes, and only %d bytes are there", ErrDatabase, s.Pages, s.PageBytes, there)
+	}
+	return nil
 }
 
 // Each gives every page in ascending order; the page is page's own only

@@ -25,11 +25,21 @@ var held = struct {
 
 type heldKey struct{ device, inode uint64 }
 
+// heldMax is how many databases are kept open. Attack: a folder with ten
+// thousand files of 512 bytes that begin like a database; held open, they use
+// up the process's descriptors, and no backup ends any more. Those beyond are
+// closed like any file, which is harmless but to a program that has more
+// databases than this open in this very process.
+const heldMax = 128
+
 // magic begins every SQLite 3 database (SQLite file format, section 1.3.1).
 const magic = "SQLite format 3\x00"
 
 // databaseBytesMin is the smallest page.
 const databaseBytesMin = 512
+
+// betweenLookAndOpen is where a test plays the thief.
+var betweenLookAndOpen = func() {}
 
 // Open opens a regular file for reading and tells whether it is a SQLite
 // database. Close gives it back.
@@ -39,22 +49,35 @@ func Open(path string) (f *File, database bool, err error) {
 		return nil, false, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, false, &os.PathError{Op: "open", Path: path, Err: errors.New("no regular file any more")}
+		return nil, false, notRegular(path)
 	}
 	if got := holding(StatOf(info)); got != nil {
 		return &File{file: got, held: true}, true, nil
 	}
-	file, err := os.Open(path)
+	betweenLookAndOpen()
+	// Attack: between the look above and here the file is replaced by a link to
+	// somebody else's file, or by a pipe that nobody writes to, whose opening
+	// would wait for ever. Neither is followed nor waited for.
+	file, err := os.OpenFile(path, os.O_RDONLY|openPlainly, 0)
 	if err != nil {
 		return nil, false, err
+	}
+	if info, err = file.Stat(); err != nil || !info.Mode().IsRegular() {
+		file.Close()
+		return nil, false, errors.Join(err, notRegular(path))
 	}
 	if !isDatabase(file) {
 		return &File{file: file}, false, nil
 	}
-	if err := hold(file); err != nil {
+	kept, err := hold(file)
+	if err != nil {
 		return nil, false, err
 	}
-	return &File{file: file, held: true}, true, nil
+	return &File{file: file, held: kept}, true, nil
+}
+
+func notRegular(path string) error {
+	return &os.PathError{Op: "open", Path: path, Err: errors.New("no regular file any more")}
 }
 
 func isDatabase(f *os.File) bool {
@@ -73,12 +96,12 @@ func holding(s Stat) *os.File {
 	return nil
 }
 
-// hold keeps a database's descriptor open, and lets go of those whose files
-// have no name any more.
-func hold(f *os.File) error {
+// hold keeps a database's descriptor open if there is room (heldMax), and
+// lets go of those whose files have no name any more.
+func hold(f *os.File) (kept bool, err error) {
 	info, err := f.Stat()
 	if err != nil {
-		return err
+		return false, errors.Join(err, f.Close())
 	}
 	s := StatOf(info)
 	held.Lock()
@@ -91,9 +114,12 @@ func hold(f *os.File) error {
 			delete(held.files, key)
 		}
 	}
+	if len(held.files) >= heldMax {
+		return false, nil
+	}
 	key := heldKey{s.Device, s.Inode}
 	held.files[key] = append(held.files[key], f)
-	return nil
+	return true, nil
 }
 
 // File is an open regular file, read from its beginning.

@@ -25,3 +25,7 @@ func gone(info fs.FileInfo) bool {
 func writable(folder string) bool { return syscall.Access(folder, accessWrite) == nil }
 
 const accessWrite = 2 // W_OK of access(2)
+
+// openPlainly opens what a path names and not what a link there leads to, and
+// does not wait for a pipe's other end.
+const openPlainly = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
