@@ -1,9 +1,11 @@
 package client_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"strongroom/client"
 	"strongroom/protocol/wire"
@@ -80,6 +82,32 @@ func TestUnknownOutcomeIsFreeToRepeat(t *testing.T) {
 	}
 	if n := r.counter.Evaluations() - before; n != 1 {
 		t.Errorf("%d guesses evaluated for one", n)
+	}
+}
+
+// ending gives tokens until its file is gone.
+type ending struct {
+	tokens client.Tokens
+	left   int
+}
+
+func (e *ending) Tokens(context.Context) (client.Tokens, error) {
+	if e.left--; e.left < 0 {
+		return client.Tokens{}, client.ErrTokens
+	}
+	return e.tokens, nil
+}
+
+// When the tokens end after the guess was sent, the error does not say that
+// none was used.
+func TestTokensEndAfterTheGuess(t *testing.T) {
+	r, ctx := newRig(t), within(t)
+	_, err := r.vault(t, nil).Register(ctx, right, payload())
+	must(t, err)
+	v := r.vault(t, nil)
+	v.Tokens = &ending{r.tokens(t, time.Now().Add(time.Hour)), 2} // status and start
+	if _, _, err := v.Recover(ctx, right); !errors.Is(err, client.ErrOutcomeUnknown) {
+		t.Errorf("got %v", err)
 	}
 }
 

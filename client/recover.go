@@ -82,7 +82,7 @@ func (r *Recovery) Run(ctx context.Context) (Payload, wire.StatusReport, error) 
 // been. What the relay says is no such claim: a stolen one carries the guess
 // over, denies it, and has the person spend another.
 func (r *Recovery) outcome(err error) error {
-	if err != nil && r.sent && (isHearsay(err) || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrTokenRefused) || errors.Is(err, context.Canceled)) {
+	if err != nil && r.sent && (isHearsay(err) || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrTokenRefused) || errors.Is(err, ErrTokens) || errors.Is(err, context.Canceled)) {
 		return &restated{ErrOutcomeUnknown, err}
 	}
 	return err
