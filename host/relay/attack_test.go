@@ -101,9 +101,10 @@ func TestSlowBodiesHoldNoPlace(t *testing.T) {
 
 // One account can not take all the places, however slow the vault is.
 func TestOneAccountHoldsFewPlaces(t *testing.T) {
+	many := Rate{PerSecond: 1e6, Burst: 1e6}
 	release, inside := make(chan struct{}), make(chan struct{}, AccountInFlightMax)
 	var calls atomic.Int64
-	f := newFront(t, Config{InFlightMax: 2 * AccountInFlightMax, Vault: func(context.Context, []byte) (wire.Reply, error) {
+	f := newFront(t, Config{InFlightMax: 2 * AccountInFlightMax, AccountRate: many, AddressRate: many, Vault: func(context.Context, []byte) (wire.Reply, error) {
 		if calls.Add(1) <= AccountInFlightMax {
 			inside <- struct{}{}
 			<-release

@@ -22,7 +22,7 @@ import (
 // Limits of a relay, where Config does not say otherwise.
 const (
 	InFlightMax        = 256              // requests between their last byte and their answer
-	AccountInFlightMax = 8                // of one account, their bodies on the way included
+	AccountInFlightMax = 32               // of one account, their bodies on the way included
 	answerWithin       = 20 * time.Second // then the outcome is called unknown
 	retryAfterSeconds  = 2
 	tableEntriesMax    = 1 << 16 // addresses, and accounts, that are counted at a time
