@@ -59,6 +59,7 @@ type small struct {
 	state   string
 	root    string
 	shadows map[string]shadow
+	last    string // snapshot
 	objects []store.Info
 }
 
@@ -74,7 +75,8 @@ func makeSmall(t testing.TB) *small {
 		}
 		x.database(filepath.Join(s.root, "msgstore.db"))
 		held := takeShadow(t, s.root)
-		s.shadows[mustBackup(t, r, s.state, s.root).Snapshot.ID] = held
+		s.last = mustBackup(t, r, s.state, s.root).Snapshot.ID
+		s.shadows[s.last] = held
 	}
 	for o, err := range s.st.List(t.Context(), "") {
 		if err != nil {
@@ -198,8 +200,12 @@ func TestDamagedManifestCostsOnlyItsSnapshot(t *testing.T) {
 		if err != nil || len(infos) != len(s.shadows)-1 || len(damage) != 2 {
 			t.Fatal(infos, damage, err)
 		}
-		target := mustRestore(t, r, "latest", "")
+		target := mustRestore(t, r, infos[len(infos)-1].ID, "")
 		wantSame(t, s.shadows[infos[len(infos)-1].ID], takeShadow(t, filepath.Join(target, "data")))
+		newest := infos[len(infos)-1].ID != s.last
+		if _, err := r.Restore(t.Context(), "latest", t.TempDir(), RestoreOptions{}); newest && !errors.Is(err, ErrDamaged) || !newest && err != nil {
+			t.Fatal("an older snapshot was given for the latest:", err)
+		}
 	}
 	if tried != len(s.shadows) {
 		t.Fatal(tried, "manifests")
@@ -222,6 +228,16 @@ func TestLostPackIsSentAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	held := takeShadow(t, s.root)
+	known, err := r.openState(s.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range known.seen {
+		f.Racy = false
+	}
+	if err := known.save(); err != nil {
+		t.Fatal(err)
+	}
 	mustBackup(t, r, s.state, s.root)
 	target := mustRestore(t, r, "latest", "")
 	wantSame(t, held, takeShadow(t, filepath.Join(target, "data")))

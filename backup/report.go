@@ -45,7 +45,7 @@ type BackupReport struct {
 	Files, FilesNew, FilesChanged int // databases among them
 	Databases                     int
 	Pages, PagesChanged           int64 // of databases; changed since the last backup
-	BytesRead, BytesSent          int64
+	BytesRead, BytesSent          int64 // sent: packs and indexes, as stored
 	PacksSent                     int
 	Warnings                      []Warning
 	Elapsed                       time.Duration

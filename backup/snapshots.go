@@ -79,18 +79,40 @@ func widenIDs(infos []SnapshotInfo, all []snapshot) {
 	}
 }
 
+// latestName is the snapshot that is the newest.
+const latestName = "latest"
+
+// latest reads only the newest manifest. If it is damaged it says so, rather
+// than take an older snapshot for the latest.
+func (r *Repository) latest(ctx context.Context) (*pack.Manifest, error) {
+	refs, _, err := r.pack.Snapshots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(refs) == 0 {
+		return nil, fmt.Errorf("%w: there is none yet", ErrSnapshot)
+	}
+	newest := refs[len(refs)-1]
+	m, err := r.pack.Manifest(ctx, newest)
+	if err != nil {
+		return nil, fmt.Errorf("the newest snapshot, of %s, can not be read; name an older one: %w", time.Unix(0, newest.TimeNanos).UTC().Format(time.RFC3339), err)
+	}
+	return m, nil
+}
+
 // find gives the snapshot that a person names: "latest", an id or the
 // beginning of one.
 func (r *Repository) find(ctx context.Context, name string) (*pack.Manifest, error) {
+	if name == latestName {
+		return r.latest(ctx)
+	}
 	all, damage, err := r.snapshots(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var found []*pack.Manifest
 	for _, s := range all {
-		if name == "latest" {
-			found = []*pack.Manifest{s.manifest} // the last is the newest
-		} else if strings.HasPrefix(hex.EncodeToString(s.manifest.Snapshot[:]), strings.ToLower(name)) && name != "" {
+		if strings.HasPrefix(hex.EncodeToString(s.manifest.Snapshot[:]), strings.ToLower(name)) && name != "" {
 			found = append(found, s.manifest)
 		}
 	}

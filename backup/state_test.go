@@ -347,3 +347,56 @@ func FuzzState(f *testing.F) {
 		}
 	})
 }
+
+// A state that did not come from this repository's key says nothing, however
+// well formed: here it says that one file is another.
+func TestForgedStateSaysNothing(t *testing.T) {
+	root, stateDir, st := filepath.Join(t.TempDir(), "data"), t.TempDir(), mem.New()
+	x := &tree{t: t, root: root}
+	x.must(os.MkdirAll(root, 0o755))
+	x.must(os.WriteFile(filepath.Join(root, "one"), []byte("one"), 0o600))
+	x.must(os.WriteFile(filepath.Join(root, "two"), []byte("two"), 0o600))
+	held := takeShadow(t, root)
+	r := mustCreate(t, st)
+	mustBackup(t, r, stateDir, root)
+	s, err := r.openState(stateDir)
+	x.must(err)
+	one, two := s.seen[filepath.Join(root, "one")], s.seen[filepath.Join(root, "two")]
+	one.IDs, two.IDs = two.IDs, one.IDs
+	one.Racy, two.Racy = false, false
+	s.key[0] ^= 1
+	x.must(s.save())
+	mustBackup(t, r, stateDir, root)
+	target := mustRestore(t, r, "latest", "")
+	wantSame(t, held, takeShadow(t, filepath.Join(target, "data")))
+}
+
+// A commit that is in the log alone is seen, though the database's own file
+// looks as it did.
+func TestCommitInTheLogAloneIsSeen(t *testing.T) {
+	root, stateDir, st := t.TempDir(), t.TempDir(), mem.New()
+	path := filepath.Join(root, "m.db")
+	db, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	r := mustCreate(t, st)
+	for i, q := range []string{"PRAGMA journal_mode=wal; CREATE TABLE t(x)", "INSERT INTO t VALUES(1)", "SELECT 1"} {
+		if _, err := db.Exec(q); err != nil {
+			t.Fatal(err)
+		}
+		if report := mustBackup(t, r, stateDir, root); (report.PagesChanged > 0) != (i < 2) {
+			t.Fatalf("after %q: %+v", q, report)
+		}
+		s, err := r.openState(stateDir)
+		if err != nil || s.seen[path] == nil {
+			t.Fatal(err)
+		}
+		s.seen[path].Racy = false
+		if err := s.save(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package backup
 import (
 	"bytes"
 	"database/sql"
+	"encoding/binary"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -168,9 +169,9 @@ func (x *tree) edit() {
 
 func (x *tree) bytes(n int) []byte {
 	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(x.rnd.Uint32())
-	}
+	var seed [32]byte
+	binary.LittleEndian.PutUint64(seed[:], x.rnd.Uint64())
+	rand.NewChaCha8(seed).Read(b)
 	if x.rnd.IntN(2) == 0 {
 		b = bytes.Repeat(b[:n/8], 8)
 	}

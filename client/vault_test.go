@@ -176,8 +176,10 @@ func TestVaultOutOfReach(t *testing.T) {
 	}
 	v = r.vault(t, nil)
 	v.URL = "http://vault.example.org"
-	if _, err := v.Status(ctx); !errors.Is(err, client.ErrUnreachable) {
-		t.Errorf("plain http to another machine: %v", err)
+	asked := false
+	v.HTTP.Transport = roundTrip(func(*http.Request) (*http.Response, error) { asked = true; return nil, errLine })
+	if _, err := v.Status(ctx); !errors.Is(err, client.ErrUnreachable) || asked {
+		t.Errorf("plain http to another machine: asked %v, %v", asked, err)
 	}
 }
 

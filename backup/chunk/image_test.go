@@ -243,14 +243,22 @@ func FuzzParseImage(f *testing.F) {
 func TestSpoolKeepsOrderAndNeverWaits(t *testing.T) {
 	s := NewSpool(t.TempDir())
 	defer s.Close()
-	const blocks = 40 // more than twice what fits in memory
-	for i := range blocks {
+	const blocks, early = 40, 30 // more than twice what fits in memory
+	put := func(i int) {
 		if err := s.Put(Block{pack.ID{byte(i)}, bytes.Repeat([]byte{byte(i)}, 1<<20)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.End()
+	for i := range early {
+		put(i)
+	}
 	for i := range blocks {
+		if i >= 10 && i < 10+blocks-early {
+			put(early + i - 10) // while memory has room and the disk is not empty
+		}
+		if i == blocks-1 {
+			s.End()
+		}
 		b, err := s.Take()
 		if err != nil || b.ID != (pack.ID{byte(i)}) || !bytes.Equal(b.Data, bytes.Repeat([]byte{byte(i)}, 1<<20)) {
 			t.Fatal("block", i, err)

@@ -17,7 +17,7 @@ type Block struct {
 }
 
 // spoolMemoryBytes is what a Spool holds in memory before it takes to disk.
-const spoolMemoryBytes = 16 << 20
+const spoolMemoryBytes = 8 << 20
 
 // Spool hands blocks from a scan to an upload without ever making the scan
 // wait for the network: what does not fit in memory goes to an unnamed file

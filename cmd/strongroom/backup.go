@@ -203,7 +203,7 @@ func (s *session) tellBackup(r backup.BackupReport, alarm string) error {
 	if alarm != "" {
 		s.term.Note("WARNING  %s", alarm)
 	}
-	s.term.Say("Backup %s: %s, %s and %s.", e.Snapshot, terminal.Count(r.Files, "file"), terminal.Bytes(r.Snapshot.Bytes),
+	s.term.Say("Backup %s: %s, %s, %s among them.", e.Snapshot, terminal.Count(r.Files, "file"), terminal.Bytes(r.Snapshot.Bytes),
 		terminal.Count(r.Databases, "database"))
 	s.term.Say("  new %d, changed %d; sent %s in %s (%s read).", r.FilesNew, r.FilesChanged,
 		terminal.Bytes(r.BytesSent), terminal.Duration(r.Elapsed), terminal.Bytes(r.BytesRead))

@@ -194,7 +194,7 @@ func (d *demo) compareStill(root, path string) error {
 		return err
 	}
 	original := filepath.Join(d.phone, relative)
-	if _, err := os.Stat(original + "-wal"); err == nil {
+	if wal, err := os.Stat(original + "-wal"); err == nil && wal.Size() > 0 {
 		d.say("somebody has it open: its pages were not compared with what they are now")
 		return nil
 	}

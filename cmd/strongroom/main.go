@@ -75,6 +75,8 @@ func run(args []string, term *terminal.Terminal) int {
 	term.JSON = c.JSON
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
+	term.Ctx = ctx
 	s := &session{ctx: ctx, term: term, folder: folder.Folder{Path: c.Data}, data: c.Data}
 	if c.Data == "" {
 		s.folder.Path = folder.Default()

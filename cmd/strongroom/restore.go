@@ -90,7 +90,7 @@ func (s *session) tellRestore(settings *folder.Settings, r backup.RestoreReport,
 		return err
 	}
 	s.term.Say("Restored backup %s of %s into %s", r.Snapshot.ID, r.Snapshot.Time.Local().Format(timeForm), to)
-	s.term.Say("  %s, %s and %s in %s (%s).", terminal.Count(r.Files, "file"), terminal.Bytes(r.Bytes),
+	s.term.Say("  %s, %s, %s among them, in %s (%s).", terminal.Count(r.Files, "file"), terminal.Bytes(r.Bytes),
 		terminal.Count(r.Databases, "database"), terminal.Duration(r.Elapsed), terminal.Rate(r.Bytes, r.Elapsed))
 	if len(settings.Paths) > 0 {
 		s.term.Say("The next backup from here goes on with  %s", strings.Join(settings.Paths, " "))

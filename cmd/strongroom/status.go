@@ -150,7 +150,10 @@ func (s *session) tellStatus(settings *folder.Settings, e *statusEvent) {
 		} else {
 			t.Row("", fmt.Sprintf("record %s, attempts left: %d of %d", v.State, v.Left, v.Limit))
 			t.Row("", fmt.Sprintf("wrong attempts: %d since the last right password, %d before it", v.Wrong, v.Before))
-			t.Row("", fmt.Sprintf("its HSM: %s; isolation: %s; rollback: %s", v.HSM, v.Isolation, v.Rollback))
+			t.Row("", fmt.Sprintf("its HSM: %s; isolation from its host: %s; rollback: %s", v.HSM, v.Isolation, v.Rollback))
+			if v.Rollback == "file" {
+				t.Row("", "(whoever puts an older copy of the vault's whole folder back gets used attempts back)")
+			}
 		}
 	}
 	s.term.Say("%s", t.String())

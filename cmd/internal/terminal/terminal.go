@@ -4,6 +4,7 @@ package terminal
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,7 +25,8 @@ var ErrNoAnswer = errors.New("no terminal to ask on")
 type Terminal struct {
 	In       io.Reader
 	Out, Err io.Writer
-	JSON     bool // events as JSON lines on Out, nothing else there
+	JSON     bool            // events as JSON lines on Out, nothing else there
+	Ctx      context.Context // when it ends, so does every question; nil: never
 
 	lines *bufio.Reader
 	bar   *bar
@@ -87,7 +89,11 @@ func (t *Terminal) Ask(question string) (string, error) {
 	if t.Interactive() {
 		fmt.Fprint(t.Err, question+" ")
 	}
-	return t.line()
+	said, err := t.wait(t.line)
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(t.Err)
+	}
+	return said, err
 }
 
 // Secret asks for one line without showing it. Only on a terminal.
@@ -96,10 +102,43 @@ func (t *Terminal) Secret(question string) (string, error) {
 	if !ok || !t.Interactive() {
 		return "", ErrNoAnswer
 	}
+	before, err := term.GetState(int(file.Fd()))
+	if err != nil {
+		return "", err
+	}
 	fmt.Fprint(t.Err, question+" ")
-	b, err := term.ReadPassword(int(file.Fd()))
+	said, err := t.wait(func() (string, error) {
+		b, err := term.ReadPassword(int(file.Fd()))
+		return string(b), err
+	})
+	if errors.Is(err, context.Canceled) { // whoever pressed Ctrl-C wants to see what he types again
+		err = errors.Join(err, term.Restore(int(file.Fd()), before))
+	}
 	fmt.Fprintln(t.Err)
-	return string(b), err
+	return said, err
+}
+
+// wait waits for an answer, or for the end of Ctx: a read of a terminal can
+// not be interrupted, but it can be left behind.
+func (t *Terminal) wait(read func() (string, error)) (string, error) {
+	if t.Ctx == nil {
+		return read()
+	}
+	type answer struct {
+		said string
+		err  error
+	}
+	came := make(chan answer, 1)
+	go func() {
+		said, err := read()
+		came <- answer{said, err}
+	}()
+	select {
+	case a := <-came:
+		return a.said, a.err
+	case <-t.Ctx.Done():
+		return "", context.Canceled
+	}
 }
 
 // Yes asks a question whose answer is yes only when the person types it.

@@ -2,8 +2,10 @@ package terminal
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +59,17 @@ func TestJSONOnly(t *testing.T) {
 	}
 	if _, err := term.Ask("name?"); !errors.Is(err, ErrNoAnswer) {
 		t.Errorf("a program was asked: %v", err)
+	}
+}
+
+// Ctrl-C ends a question that nobody answers.
+func TestQuestionsEndWithTheContext(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	silent, _ := io.Pipe()
+	term := &Terminal{In: silent, Out: io.Discard, Err: io.Discard, Ctx: ctx}
+	time.AfterFunc(10*time.Millisecond, stop)
+	if _, err := term.Ask("name?"); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
 	}
 }
 
