@@ -12,10 +12,10 @@ BUILD := CGO_ENABLED=0 $(GO) build -trimpath
 FUZZ_TIME ?= 15s
 TOOLS := .cache/bin/versitygw
 
-.PHONY: help build demo test fuzz bench check tools clean go
+.PHONY: help build demo test fuzz bench bench-backup check tools clean go
 
 help: ## print this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
 
 build: go ## bin/strongroom (for a person) and bin/strongroomd (for an operator)
 	@mkdir -p bin
@@ -34,6 +34,10 @@ fuzz: go ## every fuzz target, FUZZ_TIME each (15s)
 
 bench: go ## benchmarks: CPU per login, MB/s of backup and restore
 	@$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-backup: build ## strongroom beside restic, borg and kopia, those that are on PATH (SMALL=1: a quick look; PEERS_FLAGS: sizes)
+	@$(BUILD) -o .cache/bin/peers ./cmd/internal/peers
+	.cache/bin/peers $(if $(SMALL),-database 40 -media 1600 -media-size 160 -messages 400 -edits 16 -deletions 4 -media-day 12) $(PEERS_FLAGS)
 
 check: go ## the laws of the house, and the size of its trusted rooms
 	@$(GO) test -count=1 -v ./test/tidy | grep -vE '^(=== |--- PASS|    --- PASS)'

@@ -27,7 +27,7 @@ func (s Store) makeMedia(ctx context.Context, done, size int64, progress func(in
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n, err := s.medium(r, fmt.Sprintf("%06d", i), size-done)
+		n, err := s.medium(r, fmt.Sprintf("%06d", i), mediumBytesTypical, size-done)
 		if err != nil {
 			return err
 		}
@@ -40,13 +40,13 @@ func (s Store) makeMedia(ctx context.Context, done, size int64, progress func(in
 // addMedium adds one medium as a messenger does: written aside, then renamed,
 // so that nobody sees half of it.
 func (s Store) addMedium(r *rand.Rand, name string) error {
-	_, err := s.medium(r, name, mediumBytesMax)
+	_, err := s.medium(r, name, mediumBytesTypical, mediumBytesMax)
 	return err
 }
 
-func (s Store) medium(r *rand.Rand, name string, atMost int64) (int64, error) {
+func (s Store) medium(r *rand.Rand, name string, typical float64, atMost int64) (int64, error) {
 	kind := mediaKinds[r.IntN(len(mediaKinds))]
-	n := int64(mediumBytesTypical * math.Exp(r.NormFloat64()*mediumSpread))
+	n := int64(typical * math.Exp(r.NormFloat64()*mediumSpread))
 	n = min(max(n, mediumBytesMin), mediumBytesMax, max(atMost, mediumBytesMin))
 	dir := filepath.Join(s.Media(), kind.dir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {

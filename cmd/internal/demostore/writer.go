@@ -123,13 +123,31 @@ func (w *writer) busyMinute(tx *sql.Tx, r *rand.Rand) error {
 		{"UPDATE receipt_user SET read_timestamp = ? WHERE message_row_id > ?", []any{dayZeroMillis + w.last*millisPerMessage, w.last - 20}},
 	}
 	if r.IntN(4) == 0 {
-		gone := 1 + r.Int64N(w.last)
-		steps = append(steps,
-			step{"DELETE FROM message WHERE _id = ?", []any{gone}},
-			step{"DELETE FROM message_ftsv2 WHERE rowid = ?", []any{gone}},
-			step{"DELETE FROM message_thumbnail WHERE message_row_id = ?", []any{gone}})
+		steps = append(steps, deletion(1+r.Int64N(w.last))...)
 	}
 	return run(tx, steps)
+}
+
+// amend is edits of old messages, deletions, and the last messages read.
+func (w *writer) amend(tx *sql.Tx, r *rand.Rand, edits, deletions int) error {
+	steps := []step{{"UPDATE receipt_user SET read_timestamp = ? WHERE message_row_id > ?",
+		[]any{dayZeroMillis + w.last*millisPerMessage, w.last - minuteMessages}}}
+	for range edits {
+		edited := 1 + r.Int64N(w.last)
+		steps = append(steps, step{"UPDATE message SET text_data = ? WHERE _id = ?", []any{sentence(r, 8), edited}})
+	}
+	for range deletions {
+		steps = append(steps, deletion(1+r.Int64N(w.last))...)
+	}
+	return run(tx, steps)
+}
+
+// deletion removes a message and what hangs on it.
+func deletion(message int64) (steps []step) {
+	for _, table := range []string{"message WHERE _id", "message_ftsv2 WHERE rowid", "message_thumbnail WHERE message_row_id"} {
+		steps = append(steps, step{"DELETE FROM " + table + " = ?", []any{message}})
+	}
+	return steps
 }
 
 type step struct {

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// secret protects every repository here: it holds generated data alone.
+const secret = "the bench has nothing to hide"
+
+// place is where one program works in one round.
+type place struct {
+	dir     string // its own: caches, settings
+	cloud   string // the repository, and nothing else
+	phone   string // the store to back up
+	restore string // empty folder to restore into
+}
+
+// program is one backup program: the arguments of its steps. Each step is
+// one process; prepare may be several and is not measured.
+type program struct {
+	name    string
+	path    string
+	version []string
+	env     func(p place) []string
+	prepare func(p place) [][]string
+	backup  func(p place) []string
+	restore func(p place) []string
+	check   func(p place) []string
+	phoneIn func(p place) string // where a restore puts the store
+}
+
+const ownName = "strongroom"
+
+// programs gives strongroom first, then the peers.
+func programs(strongroom string) []program {
+	return []program{strongroomAt(strongroom), restic, borg, kopia}
+}
+
+func strongroomAt(path string) program {
+	own := func(p place, args ...string) []string {
+		return append([]string{"--data", filepath.Join(p.dir, "data"), "--json"}, args...)
+	}
+	return program{
+		name: ownName, path: path,
+		env: func(place) []string { return nil },
+		prepare: func(p place) [][]string {
+			return [][]string{own(p, "enable", "--by", "key", "--yes", "--repo", p.cloud)}
+		},
+		backup:  func(p place) []string { return own(p, "backup", p.phone) },
+		restore: func(p place) []string { return own(p, "restore", "--to", p.restore) },
+		check:   func(p place) []string { return own(p, "check") },
+		phoneIn: func(p place) string { return filepath.Join(p.restore, phoneName) },
+	}
+}
+
+var restic = program{
+	name: "restic", path: "restic", version: []string{"version"},
+	env: func(p place) []string {
+		return []string{"RESTIC_REPOSITORY=" + p.cloud, "RESTIC_PASSWORD=" + secret, "RESTIC_CACHE_DIR=" + filepath.Join(p.dir, "cache")}
+	},
+	prepare: func(place) [][]string { return [][]string{{"init"}} },
+	backup:  func(p place) []string { return []string{"backup", "--quiet", p.phone} },
+	restore: func(p place) []string { return []string{"restore", "latest", "--quiet", "--target", p.restore} },
+	check:   func(place) []string { return []string{"check", "--quiet", "--with-cache"} },
+	phoneIn: func(p place) string { return filepath.Join(p.restore, p.phone) },
+}
+
+// borg restores into the folder it runs in, and names snapshots.
+var borg = program{
+	name: "borg", path: "borg", version: []string{"--version"},
+	env:     borgEnv,
+	prepare: func(place) [][]string { return [][]string{{"init", "--encryption", "repokey"}} },
+	backup:  func(p place) []string { return []string{"create", "--compression", "zstd,3", "::{now:%s.%f}", p.phone} },
+	restore: func(p place) []string { return []string{"extract", "::" + lastArchive(p)} },
+	check:   func(place) []string { return []string{"check"} },
+	phoneIn: func(p place) string { return filepath.Join(p.restore, p.phone) },
+}
+
+func borgEnv(p place) []string {
+	return []string{"BORG_REPO=" + p.cloud, "BORG_PASSPHRASE=" + secret, "BORG_BASE_DIR=" + p.dir}
+}
+
+// lastArchive asks borg for the newest snapshot's name.
+func lastArchive(p place) string {
+	cmd := exec.Command("borg", "list", "--short", "--last", "1")
+	cmd.Env = append(os.Environ(), borgEnv(p)...)
+	out, _ := cmd.Output() // an empty name fails the restore, which says why
+	return strings.TrimSpace(string(out))
+}
+
+var kopia = program{
+	name: "kopia", path: "kopia", version: []string{"--version"},
+	env: func(p place) []string {
+		return []string{"KOPIA_PASSWORD=" + secret, "KOPIA_CONFIG_PATH=" + filepath.Join(p.dir, "config"), "KOPIA_CACHE_DIRECTORY=" + filepath.Join(p.dir, "cache"),
+			"KOPIA_LOG_DIR=" + filepath.Join(p.dir, "log"), "KOPIA_CHECK_FOR_UPDATES=false", "HOME=" + p.dir}
+	},
+	prepare: func(p place) [][]string {
+		return [][]string{{"repository", "create", "filesystem", "--path", p.cloud}, {"policy", "set", "--global", "--compression", "zstd"}}
+	},
+	backup:  func(p place) []string { return []string{"snapshot", "create", "--no-progress", p.phone} },
+	restore: func(p place) []string { return []string{"restore", "--no-progress", p.phone, p.restore} },
+	check:   func(place) []string { return []string{"snapshot", "verify", "--no-progress"} },
+	phoneIn: func(p place) string { return p.restore },
+}
+
+// found tells whether the program is there, and its version.
+func (g program) found(ctx context.Context) (version string, ok bool) {
+	if _, err := exec.LookPath(g.path); err != nil {
+		return "", false
+	}
+	if g.version == nil {
+		return "this tree", true
+	}
+	out, err := exec.CommandContext(ctx, g.path, g.version...).Output()
+	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return line, err == nil
+}
