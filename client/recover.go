@@ -33,7 +33,8 @@ type Recovery struct {
 	ke1    []byte
 	status wire.StatusReport // under which the guess was begun
 	slot   uint64
-	sent   bool // a request with ke1 may have reached the vault
+	sent   bool   // a request with ke1 may have reached the vault
+	proof  *Proof // set once the password proved right
 }
 
 // Format keeps the password out of logs.
@@ -130,16 +131,25 @@ func (r *Recovery) guess(ctx context.Context, fleet *bundle.Fleet) (Payload, wir
 	if err != nil {
 		return Payload{}, r.status, fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
-	finished, err := r.finish(ctx, exchange, started.Ticket, ke3)
+	r.proof = &Proof{
+		Fleet: fleet.ID, Account: r.vault.Account, Generation: r.status.Generation, Slot: r.slot, Stretch: started.Stretch,
+		KE1: r.ke1, KE3: ke3, SessionKey: sessionKey, ExportKey: exportKey,
+	}
+	return r.redeem(ctx, exchange, started.Ticket)
+}
+
+// redeem is the second trip, and what its answer opens to.
+func (r *Recovery) redeem(ctx context.Context, e *channel.Exchange, ticket []byte) (Payload, wire.StatusReport, error) {
+	p := r.proof
+	finished, err := r.finish(ctx, e, ticket, p.KE3)
 	if err != nil {
 		return Payload{}, r.status, err
 	}
-	sealed, err := channel.OpenUnderSession(sessionKey, fleet.ID, r.vault.Account, r.status.Generation, r.slot, finished.SealedKey)
+	sealed, err := channel.OpenUnderSession(p.SessionKey, p.Fleet, p.Account, p.Generation, p.Slot, finished.SealedKey)
 	if err != nil {
 		return Payload{}, r.status, fmt.Errorf("%w: %w", ErrSealedKey, err)
 	}
-	at := place{fleet.ID, r.vault.Account, r.status.Generation, started.Stretch}
-	payload, err := at.open(exportKey, sealed)
+	payload, err := place{p.Fleet, p.Account, p.Generation, p.Stretch}.open(p.ExportKey, sealed)
 	return payload, r.status, err
 }
 

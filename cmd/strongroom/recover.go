@@ -35,6 +35,9 @@ func (s *session) folderOrRecover(c *restoreCmd) (*folder.Settings, client.Key, 
 	if err := s.keep(fresh, key); err != nil {
 		return nil, client.Key{}, err
 	}
+	if err := s.folder.DropProof(); err != nil {
+		return nil, client.Key{}, err
+	}
 	s.term.Note("The key is back and lies in %s.", s.folder.KeyFile())
 	return fresh, key, s.folder.WriteCard(folder.CardOf(*fresh).String())
 }
@@ -111,8 +114,14 @@ func (c *restoreCmd) recoverByPassword(s *session, settings *folder.Settings) (c
 	if err != nil {
 		return client.Key{}, err
 	}
-	status, err := v.Status(s.ctx)
+	payload, status, err := s.resume(v)
 	if err == nil {
+		return c.recovered(settings, payload, status), nil
+	}
+	if !errors.Is(err, client.ErrProofStale) {
+		return client.Key{}, err
+	}
+	if status, err = v.Status(s.ctx); err == nil {
 		err = client.ErrState(status)
 	}
 	if err != nil {
@@ -140,13 +149,39 @@ func (c *restoreCmd) recoverByPassword(s *session, settings *folder.Settings) (c
 		if err != nil {
 			return client.Key{}, err
 		}
-		settings.Generation = hex.EncodeToString(status.Generation[:])
-		settings.Repository.ID = hex.EncodeToString(payload.RepositoryID)
-		if c.Repo == "" { // the sealed record is the better witness than a card
-			settings.Repository.URL = payload.RepositoryURL
-		}
-		return payload.Key, nil
+		return c.recovered(settings, payload, status), nil
 	}
+}
+
+// recovered notes what came with the key.
+func (c *restoreCmd) recovered(settings *folder.Settings, p client.Payload, status wire.StatusReport) client.Key {
+	settings.Generation = hex.EncodeToString(status.Generation[:])
+	settings.Repository.ID = hex.EncodeToString(p.RepositoryID)
+	if c.Repo == "" { // the sealed record is the better witness than a card
+		settings.Repository.URL = p.RepositoryURL
+	}
+	return p.Key
+}
+
+// errRightButLost: the password was right, and the proof of it is kept.
+var errRightButLost = errors.New("the password was right, but the vault's last answer got lost on the way")
+
+// resume goes on with a recovery that an earlier run could not end, free of
+// charge. client.ErrProofStale: there is none that is of use.
+func (s *session) resume(v *client.Vault) (client.Payload, wire.StatusReport, error) {
+	proof := s.folder.Proof()
+	if proof == nil {
+		return client.Payload{}, wire.StatusReport{}, client.ErrProofStale
+	}
+	s.term.Note("The password was right the last time; only the vault's answer got lost. Asking for it again, no attempt is used.")
+	payload, status, err := v.Resume(s.ctx, proof)
+	switch {
+	case errors.Is(err, client.ErrProofStale):
+		return payload, status, errors.Join(err, s.folder.DropProof())
+	case errors.Is(err, client.ErrOutcomeUnknown):
+		err = errRightButLost
+	}
+	return payload, status, err
 }
 
 // guess makes one guess; while a person is there, a lost answer is asked for
@@ -158,13 +193,28 @@ func (s *session) guess(v *client.Vault, password string) (client.Payload, wire.
 	}
 	for {
 		payload, status, err := r.Run(s.ctx)
-		if !errors.Is(err, client.ErrOutcomeUnknown) || !s.term.Interactive() || s.ctx.Err() != nil {
+		if !errors.Is(err, client.ErrOutcomeUnknown) {
 			return payload, status, err
 		}
-		if again, askErr := s.term.Yes("The vault's answer got lost. Ask again? It is the same attempt, free of charge."); askErr != nil || !again {
-			return payload, status, err
+		if s.term.Interactive() && s.ctx.Err() == nil {
+			if again, err := s.term.Yes("The vault's answer got lost. Ask again? It is the same attempt, free of charge."); err == nil && again {
+				continue
+			}
 		}
+		if proof := r.Proof(); proof != nil {
+			err = errors.Join(errRightButLost, s.keepProof(proof))
+		}
+		return payload, status, err
 	}
+}
+
+// keepProof lets the next run go on with this attempt: without it, who drops
+// every last answer would have a person with the right password spend them all.
+func (s *session) keepProof(p *client.Proof) error {
+	if err := s.folder.Make(); err != nil {
+		return err
+	}
+	return s.folder.PutProof(p)
 }
 
 // recoverByKey reads the 64-digit key and puts small slips right against the

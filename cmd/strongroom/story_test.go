@@ -83,6 +83,7 @@ type rig struct {
 
 	mu      sync.Mutex
 	hold    int // requests until the one that is held; 0 none
+	lose    int // requests until the first whose answer is lost, as all after it; 0 none
 	held    chan struct{}
 	release chan struct{}
 }
@@ -115,6 +116,12 @@ func (r *rig) vault(ts *testscript.TestScript, args []string) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.hold, r.held, r.release = n, make(chan struct{}), make(chan struct{})
+		return err
+	case len(args) == 2 && args[0] == "lose":
+		n, err := strconv.Atoi(args[1])
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.lose = n
 		return err
 	case len(args) == 1 && args[0] == "held":
 		select {
@@ -167,8 +174,16 @@ func (r *rig) carry(proxy http.Handler, w http.ResponseWriter, req *http.Request
 		r.hold--
 		mine = r.hold == 0
 	}
+	lost := r.lose == 1
+	if req.Method == http.MethodPost && r.lose > 1 {
+		r.lose--
+	}
 	held, release := r.held, r.release
 	r.mu.Unlock()
+	if lost && req.Method == http.MethodPost {
+		proxy.ServeHTTP(httptest.NewRecorder(), req)
+		panic(http.ErrAbortHandler)
+	}
 	if !mine {
 		proxy.ServeHTTP(w, req)
 		return

@@ -20,6 +20,7 @@ const (
 	stateName    = "state"
 	cardName     = "recovery-card.txt"
 	lockName     = "lock"
+	proofName    = "recovery-proof"
 )
 
 const fileBytesMax = 64 << 10 // of any one file that is read whole
@@ -85,6 +86,32 @@ func (f Folder) PutKey(k client.Key) error {
 	return writeFile(f.KeyFile(), []byte(k.Reveal()+"\n"))
 }
 
+// Proof reads what a recovery left whose last answer was lost; nil where
+// there is none, or none that parses: then a new attempt is the way.
+func (f Folder) Proof() *client.Proof {
+	b, err := readFile(filepath.Join(f.Path, proofName))
+	if err != nil {
+		return nil
+	}
+	p, err := client.ParseProof(b)
+	if err != nil {
+		return nil
+	}
+	return p
+}
+
+// PutProof keeps a proof as the key is kept: mode 0600, durable.
+func (f Folder) PutProof(p *client.Proof) error {
+	b, err := p.Encode()
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(f.Path, proofName), b)
+}
+
+// DropProof removes it: it opens the record.
+func (f Folder) DropProof() error { return remove(filepath.Join(f.Path, proofName)) }
+
 // WriteCard makes the recovery card durable.
 func (f Folder) WriteCard(text string) error { return writeFile(f.Card(), []byte(text)) }
 
@@ -95,7 +122,7 @@ func (f Folder) Make() error { return os.MkdirAll(f.Path, 0o700) }
 // stays.
 func (f Folder) Forget() error {
 	return errors.Join(
-		remove(filepath.Join(f.Path, settingsName)), remove(f.KeyFile()), remove(f.Card()), os.RemoveAll(f.State()),
+		remove(filepath.Join(f.Path, settingsName)), remove(f.KeyFile()), remove(f.Card()), f.DropProof(), os.RemoveAll(f.State()),
 	)
 }
 
