@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"errors"
+	"io"
 	"runtime"
 	"sync"
 
@@ -146,7 +147,7 @@ func (b *run) readFile(it *item, buf []byte) (ids []pack.ID, size int64, now sca
 			return nil, 0, now, &readError{err}
 		}
 		f.Rewind()
-		if ids, size, err = b.segments(f, buf); err != nil {
+		if ids, size, err = b.segments(f, before.Size+growthBytesMax, buf); err != nil {
 			return nil, 0, now, err
 		}
 		if now, err = f.Stat(); err != nil {
@@ -161,10 +162,15 @@ func (b *run) readFile(it *item, buf []byte) (ids []pack.ID, size int64, now sca
 	return ids, size, now, nil
 }
 
-// segments reads to the end of f and stores each segment.
-func (b *run) segments(f *scan.File, buf []byte) (ids []pack.ID, size int64, err error) {
+// growthBytesMax is how much a file may grow while it is read. Attack: a file
+// that somebody writes to faster than it is read, or one of a pseudo file
+// system that has no end.
+const growthBytesMax = 64 << 20
+
+// segments reads f, at most limit bytes of it, and stores each segment.
+func (b *run) segments(f io.Reader, limit int64, buf []byte) (ids []pack.ID, size int64, err error) {
 	var store error
-	size, err = chunk.File(f, buf, func(segment []byte) error {
+	size, err = chunk.File(io.LimitReader(f, limit), buf, func(segment []byte) error {
 		id := b.r.pack.SegmentID(pack.KindFile, segment)
 		_, store = b.w.Add(pack.KindFile, id, segment)
 		ids = append(ids, id)

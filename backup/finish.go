@@ -19,6 +19,7 @@ func (b *run) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	before := b.r.pack.BytesSent()
 	ref, err := b.r.pack.PutManifest(ctx, m)
 	if err != nil {
 		return err
@@ -28,7 +29,7 @@ func (b *run) finish(ctx context.Context) error {
 		return err
 	}
 	b.report.Snapshot = info(m)
-	b.report.BytesSent, b.report.PacksSent = result.BytesSent, result.Packs
+	b.report.BytesSent, b.report.PacksSent = result.BytesSent+b.r.pack.BytesSent()-before, result.Packs
 	if err := b.r.pack.DropOldHeads(ctx, head); err != nil {
 		b.warn(b.r.st.Location(), "old heads were not deleted: "+err.Error())
 	}

@@ -30,13 +30,13 @@ type Warning = scan.Warning
 
 // SnapshotInfo tells of one snapshot.
 type SnapshotInfo struct {
-	ID     string // short, hexadecimal, unique in its repository
-	Time   time.Time
-	Host   string
-	Device string // hexadecimal
-	Paths  []string
-	Files  int   // entries: files, folders, links, databases
-	Bytes  int64 // of files and databases
+	ID      string // short, hexadecimal, unique in its repository
+	Time    time.Time
+	Host    string
+	Device  string // hexadecimal
+	Paths   []string
+	Entries int   // files, databases, links and folders
+	Bytes   int64 // of files and databases
 }
 
 // BackupReport tells what a backup did.
@@ -45,7 +45,7 @@ type BackupReport struct {
 	Files, FilesNew, FilesChanged int // databases among them
 	Databases                     int
 	Pages, PagesChanged           int64 // of databases; changed since the last backup
-	BytesRead, BytesSent          int64 // sent: packs and indexes, as stored
+	BytesRead, BytesSent          int64 // sent: every object of this backup, as stored
 	PacksSent                     int
 	Warnings                      []Warning
 	Elapsed                       time.Duration

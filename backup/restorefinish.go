@@ -26,6 +26,7 @@ func (j *restore) finish(ctx context.Context) error {
 			return err
 		}
 	}
+	j.warnModes()
 	for _, g := range j.goals {
 		if g.kept && g.entry.Kind != pack.EntryDir {
 			j.report.FilesKept++
@@ -67,11 +68,33 @@ func (j *restore) attributes(g *goal) error {
 	if g.lost || g.entry.Kind == pack.EntrySymlink || g.entry.Kind != pack.EntryDir && !g.kept {
 		return nil
 	}
-	if err := j.root.Chmod(g.name, scan.FileMode(g.entry.Mode)); err != nil {
+	if err := j.root.Chmod(g.name, j.mode(g)); err != nil {
 		return err
 	}
 	when := time.Unix(0, g.entry.ModNanos)
 	return j.root.Chtimes(g.name, when, when)
+}
+
+// mode gives the mode that a goal gets. Attack: bert marks his copy of a shell
+// setuid, root backs up and restores /home, and the shell is root's now, since
+// a restored file belongs to who restores it. Owners are not restored, so no
+// file acts as its owner.
+func (j *restore) mode(g *goal) os.FileMode {
+	m := scan.FileMode(g.entry.Mode)
+	if g.entry.Kind != pack.EntryDir {
+		m &^= os.ModeSetuid | os.ModeSetgid
+	}
+	return m
+}
+
+// warnModes says which files lost their setuid or setgid bit.
+func (j *restore) warnModes() {
+	for _, g := range j.goals {
+		if !g.lost && g.entry.Kind != pack.EntrySymlink && j.mode(g) != scan.FileMode(g.entry.Mode) {
+			j.report.Warnings = append(j.report.Warnings, Warning{Path: j.full(g),
+				What: "restored without its setuid or setgid bit, since it has another owner now"})
+		}
+	}
 }
 
 func (j *restore) folders() (out []string) {

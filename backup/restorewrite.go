@@ -188,7 +188,7 @@ func (j *restore) whole(g *goal) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(f.Truncate(g.entry.Size), f.Chmod(scan.FileMode(g.entry.Mode)), f.Close())
+	err = errors.Join(f.Truncate(g.entry.Size), f.Chmod(j.mode(g)), f.Close())
 	when := time.Unix(0, g.entry.ModNanos)
 	if err = errors.Join(err, j.root.Chtimes(j.temp(g), when, when)); err != nil {
 		return err

@@ -62,7 +62,7 @@ func (r *Repository) snapshots(ctx context.Context) (out []snapshot, damage []Da
 func info(m *pack.Manifest) SnapshotInfo {
 	return SnapshotInfo{
 		ID: hex.EncodeToString(m.Snapshot[:])[:idDigits], Time: time.Unix(0, m.TimeNanos), Host: m.Host,
-		Device: hex.EncodeToString(m.Device[:]), Paths: m.Roots, Files: int(m.Entries), Bytes: int64(m.Bytes),
+		Device: hex.EncodeToString(m.Device[:]), Paths: m.Roots, Entries: int(m.Entries), Bytes: int64(m.Bytes),
 	}
 }
 

@@ -42,7 +42,7 @@ func (r *Repo) PutHead(ctx context.Context, h Head) (*HeadAt, error) {
 		return nil, fmt.Errorf("%w: head without its place in the chain", ErrMalformed)
 	}
 	n := Name(r.keys.HeadName(h.Device, h.Sequence))
-	b, err := r.putObject(ctx, n.under(prefixHead), encode(h))
+	b, err := r.putTop(ctx, n.under(prefixHead), encode(h))
 	if errors.Is(err, store.ErrExists) {
 		return nil, ErrHeadTaken
 	}

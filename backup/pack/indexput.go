@@ -24,6 +24,19 @@ func (r *Repo) putIndex(ctx context.Context, tables []packTable) (IndexRef, int,
 	return IndexRef{Name: n, Hash: sha256.Sum256(b)}, len(b), err
 }
 
+// putTop is putObject for what stands above the index: a manifest or a head.
+func (r *Repo) putTop(ctx context.Context, name string, body []byte) ([]byte, error) {
+	b, err := r.putObject(ctx, name, body)
+	if err == nil {
+		r.sent.Add(int64(len(b)))
+	}
+	return b, err
+}
+
+// BytesSent is how much this Repo has stored in manifests and heads, as
+// stored. Packs and index objects are counted by their Writer.
+func (r *Repo) BytesSent() int64 { return r.sent.Load() }
+
 // putObject seals body as the object called name and stores it.
 func (r *Repo) putObject(ctx context.Context, name string, body []byte) ([]byte, error) {
 	b, err := r.keys.Object(name, body)

@@ -44,7 +44,7 @@ func (r *Repo) PutManifest(ctx context.Context, m *Manifest) (SnapshotRef, error
 	body := encode(m)
 	n := newName()
 	for _, suffix := range []string{copyA, copyB} {
-		if _, err := r.putObject(ctx, n.under(prefixManifest)+suffix, body); err != nil {
+		if _, err := r.putTop(ctx, n.under(prefixManifest)+suffix, body); err != nil {
 			return SnapshotRef{}, err
 		}
 	}

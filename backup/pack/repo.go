@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"strongroom/backup/seal"
 	"strongroom/store"
@@ -17,6 +18,8 @@ type Repo struct {
 	keys   *seal.Keys
 	codec  *seal.Codec
 	sizes  sizes
+
+	sent atomic.Int64 // bytes of manifests and heads that were put
 
 	mu    sync.RWMutex
 	index *index // guarded by mu

@@ -26,9 +26,9 @@ func (c *snapshotsCmd) Run(s *session) error {
 		return storageTrouble(err)
 	}
 	table := terminal.Table{Right: []bool{false, false, false, true, true}}
-	table.Row("BACKUP", "TIME", "MACHINE", "FILES", "SIZE", "PATHS")
+	table.Row("BACKUP", "TIME", "MACHINE", "ENTRIES", "SIZE", "PATHS")
 	for _, sn := range snapshots {
-		table.Row(sn.ID, sn.Time.Local().Format(timeForm), sn.Host, terminal.Count(sn.Files, "file"), terminal.Bytes(sn.Bytes), strings.Join(sn.Paths, " "))
+		table.Row(sn.ID, sn.Time.Local().Format(timeForm), sn.Host, terminal.Number(sn.Entries), terminal.Bytes(sn.Bytes), strings.Join(sn.Paths, " "))
 		if err := s.term.Event("snapshot", snapshotEvent(sn)); err != nil {
 			return err
 		}
@@ -47,6 +47,6 @@ func (c *snapshotsCmd) Run(s *session) error {
 func snapshotEvent(sn backup.SnapshotInfo) map[string]any {
 	return map[string]any{
 		"id": sn.ID, "time": sn.Time.UTC().Format(time.RFC3339), "host": sn.Host, "device": sn.Device,
-		"paths": sn.Paths, "files": sn.Files, "bytes": sn.Bytes,
+		"paths": sn.Paths, "entries": sn.Entries, "bytes": sn.Bytes,
 	}
 }

@@ -96,7 +96,7 @@ func (b *bar) line(p Progress) string {
 }
 
 func (b *bar) plain(p Progress) string {
-	return fmt.Sprintf("%s: %.0f %%, %s, %s files", b.title, share(p)*100, Bytes(p.BytesDone), thousands(int(p.FilesDone)))
+	return fmt.Sprintf("%s: %.0f %%, %s, %s files", b.title, share(p)*100, Bytes(p.BytesDone), Number(int(p.FilesDone)))
 }
 
 // left guesses the remaining time, once there is something to guess from.
