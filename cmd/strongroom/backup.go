@@ -224,6 +224,6 @@ func (s *session) tellWarnings(ws []string) {
 			s.term.Note("WARNING  and %d more", len(ws)-i)
 			return
 		}
-		s.term.Note("WARNING  %s", w)
+		s.term.Note("WARNING  %s", terminal.Line(w))
 	}
 }

@@ -55,13 +55,13 @@ func (s *session) tellDamage(found []backup.Damage) error {
 			return err
 		}
 		if i < warningsShownMax {
-			s.term.Note("DAMAGED  %s: %s", d.Object, d.What)
+			s.term.Note("DAMAGED  %s: %s", terminal.Line(d.Object), terminal.Line(d.What))
 			for j, f := range d.Files {
 				if j == warningsShownMax {
 					s.term.Note("           and %d more", len(d.Files)-j)
 					break
 				}
-				s.term.Note("           costs %s", f)
+				s.term.Note("           costs %s", terminal.Line(f))
 			}
 		}
 	}

@@ -13,7 +13,13 @@ type Table struct {
 }
 
 // Row adds a row.
-func (t *Table) Row(cells ...string) { t.rows = append(t.rows, cells) }
+func (t *Table) Row(cells ...string) {
+	row := make([]string, len(cells))
+	for i, cell := range cells {
+		row[i] = Line(cell)
+	}
+	t.rows = append(t.rows, row)
+}
 
 // String is the table, each line indented by two spaces.
 func (t *Table) String() string {

@@ -44,7 +44,7 @@ func (t *Terminal) Interactive() bool { return isTerminal(t.In) && !t.JSON }
 func (t *Terminal) Say(format string, a ...any) {
 	if !t.JSON {
 		t.clear()
-		fmt.Fprintf(t.Out, format+"\n", a...)
+		fmt.Fprintln(t.Out, tame(fmt.Sprintf(format, a...)))
 	}
 }
 
@@ -52,7 +52,7 @@ func (t *Terminal) Say(format string, a ...any) {
 func (t *Terminal) Note(format string, a ...any) {
 	if !t.JSON {
 		t.clear()
-		fmt.Fprintf(t.Err, format+"\n", a...)
+		fmt.Fprintln(t.Err, tame(fmt.Sprintf(format, a...)))
 	}
 }
 

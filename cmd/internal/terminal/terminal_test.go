@@ -102,3 +102,33 @@ func TestWrap(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// Attack: a name that a screen obeys.
+func TestNamesDoNotSteerTheScreen(t *testing.T) {
+	var out, errs strings.Builder
+	term := &Terminal{Out: &out, Err: &errs}
+	for name, want := range map[string]string{
+		"a\x1b[2J":                          `a\x1b[2J`,
+		"b\rc\x07\x7f":                      `b\x0dc\x07\x7f`,
+		"c\u009b2J\u202etxt.":               `c\u009b2J\u202etxt.`,
+		"d\xff\xfe":                         `d\xff\xfe`,
+		"grüße 🙂\n":                         "grüße 🙂\n",
+		strongOn + "x" + strongOff + "\x1b": strongOn + "x" + strongOff + `\x1b`,
+	} {
+		out.Reset()
+		errs.Reset()
+		term.Say("%s", name)
+		term.Note("%s", name)
+		if out.String() != want+"\n" || errs.String() != want+"\n" {
+			t.Errorf("%q: %q, %q", name, out.String(), errs.String())
+		}
+	}
+	if got := Line("x\nThe backup is whole."); got != `x\nThe backup is whole.` {
+		t.Error(got)
+	}
+	var table Table
+	table.Row("x\ny\x1b", "z")
+	if got := table.String(); got != `  x\ny\x1b  z` {
+		t.Errorf("%q", got)
+	}
+}

@@ -41,5 +41,5 @@ func (t *Terminal) Strong(text string) string {
 	if os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" || t.JSON || !isTerminal(t.Out) {
 		return text
 	}
-	return "\x1b[1m" + text + "\x1b[0m"
+	return strongOn + text + strongOff
 }
