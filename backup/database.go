@@ -57,7 +57,8 @@ func (b *run) database(ctx context.Context, it *item) error {
 		return err
 	}
 	if now.Database.Image, err = b.new.saveImage(it.Full, image); err != nil {
-		return err
+		// A cache that does not fit on this disk is no reason not to back up.
+		b.warn(it.Full, "is in the backup, but the local state of it was not kept, the next backup reads it whole: "+err.Error())
 	}
 	b.remember(it, now, changed > 0)
 	if now.Database.Log.Racy(b.start.UnixNano()) {

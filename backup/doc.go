@@ -30,6 +30,11 @@ var (
 	// ErrDiffers: a restore found other content where it would write, and
 	// wrote nothing.
 	ErrDiffers = errors.New("backup: other content is in the way")
+	// ErrTarget: the folder to restore into can not be written (full,
+	// read-only, not a folder). What was restored whole stays.
+	ErrTarget = errors.New("the folder to restore into can not be written")
+	// ErrState: the folder for the local state can not be written.
+	ErrState = errors.New("the folder for the local state can not be written")
 	// ErrUnsafe: a snapshot names a path outside the target. Nothing that
 	// this program wrote does.
 	ErrUnsafe = errors.New("backup: a path leads out of the target")

@@ -54,7 +54,7 @@ type BackupReport struct {
 // RestoreReport tells what a restore did.
 type RestoreReport struct {
 	Snapshot  SnapshotInfo
-	Files     int // written, databases among them
+	Files     int // written, databases among them, links not
 	FilesKept int // were there already, as they should be
 	Databases int
 	Bytes     int64    // written

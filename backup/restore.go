@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -101,13 +102,24 @@ func (j *restore) open(ctx context.Context, snapshot, target string) (err error)
 	j.report.Snapshot = info(j.manifest)
 	j.names = rootNames(j.manifest.Roots)
 	if err := os.MkdirAll(target, 0o755); err != nil {
-		return err
+		return local(ErrTarget, err)
 	}
 	if j.target, err = realPath(target); err != nil {
-		return err
+		return local(ErrTarget, err)
 	}
 	j.root, err = os.OpenRoot(j.target)
-	return err
+	return local(ErrTarget, err)
+}
+
+// local marks an error of this machine's own files, so that nobody looks for
+// the fault in the storage.
+func local(mark, err error) error {
+	var path *fs.PathError
+	var link *os.LinkError
+	if err == nil || errors.Is(err, mark) || !errors.As(err, &path) && !errors.As(err, &link) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", mark, err)
 }
 
 // plan reads the lists and finds out which segments go where.

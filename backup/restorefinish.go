@@ -17,23 +17,23 @@ func (j *restore) finish(ctx context.Context) error {
 	for _, g := range j.goals {
 		if g.entry.Kind == pack.EntrySymlink && !g.kept && !g.lost {
 			if err := j.link(g); err != nil {
-				return err
+				return local(ErrTarget, err)
 			}
 		}
 	}
 	for i := len(j.goals) - 1; i >= 0; i-- { // those within before those around
 		if err := j.attributes(j.goals[i]); err != nil {
-			return err
+			return local(ErrTarget, err)
 		}
 	}
 	j.warnModes()
 	for _, g := range j.goals {
-		if g.kept && g.entry.Kind != pack.EntryDir {
+		if g.kept && g.entry.Kind != pack.EntryDir && g.entry.Kind != pack.EntrySymlink {
 			j.report.FilesKept++
 		}
 	}
 	if err := syncFolders(j.root, j.folders()); err != nil {
-		return err
+		return local(ErrTarget, err)
 	}
 	if j.opt.StateDir == "" {
 		return nil
@@ -59,7 +59,6 @@ func (j *restore) link(g *goal) error {
 		j.root.Remove(temp)
 		return err
 	}
-	j.report.Files++
 	return nil
 }
 

@@ -30,7 +30,7 @@ func (j *restore) look(ctx context.Context) error {
 		if err == nil {
 			same, replaceable = j.same(g, info, buf), !info.IsDir()
 		} else if !os.IsNotExist(err) && !isNotDir(err) {
-			return err
+			return local(ErrTarget, err)
 		}
 		if g.entry.Kind == pack.EntryDatabase && !same && j.hasSide(g) {
 			err = nil // a log beside it would be taken for this database's

@@ -31,7 +31,7 @@ func (j *restore) write(ctx context.Context) error {
 		}
 		need, err := j.begin(g)
 		if err != nil {
-			return err
+			return local(ErrTarget, err)
 		}
 		ids = append(ids, need...)
 	}
@@ -43,7 +43,7 @@ func (j *restore) write(ctx context.Context) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.settle()
+	return local(ErrTarget, j.settle())
 }
 
 // begin makes ready for a goal's segments and gives them in order.
@@ -103,7 +103,7 @@ func isNotDir(err error) bool {
 func (j *restore) segment(id pack.ID, plain []byte) error {
 	for _, u := range j.uses[id] {
 		if err := j.writeUse(u, plain); err != nil {
-			return fmt.Errorf("%s: %w", j.full(u.goal), err)
+			return local(ErrTarget, fmt.Errorf("%s: %w", j.full(u.goal), err))
 		}
 		j.meter.add(0, int64(len(plain)), u.goal.name)
 		j.mu.Lock()
@@ -114,7 +114,7 @@ func (j *restore) segment(id pack.ID, plain []byte) error {
 		}
 		j.mu.Unlock()
 		if err != nil {
-			return err
+			return local(ErrTarget, err)
 		}
 	}
 	return nil

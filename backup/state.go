@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -69,7 +68,7 @@ func (r *Repository) openState(stateDir string) (*state, error) {
 	id := r.ID()
 	s := &state{folder: filepath.Join(stateDir, hex.EncodeToString(id[:])), key: r.stateKey, seen: map[string]*seen{}}
 	if err := os.MkdirAll(s.folder, 0o700); err != nil {
-		return nil, err
+		return nil, local(ErrState, err)
 	}
 	b, err := readFile(filepath.Join(s.folder, stateFile))
 	if err != nil {
@@ -213,8 +212,8 @@ func device(stateDir string) (id pack.DeviceID, err error) {
 // newDevice takes a new id.
 func newDevice(stateDir string) (id pack.DeviceID, err error) {
 	if err := os.MkdirAll(stateDir, 0o700); err != nil {
-		return id, fmt.Errorf("state folder: %w", err)
+		return id, local(ErrState, err)
 	}
 	rand.Read(id[:])
-	return id, os.WriteFile(filepath.Join(stateDir, deviceFile), []byte(hex.EncodeToString(id[:])+"\n"), 0o600)
+	return id, local(ErrState, os.WriteFile(filepath.Join(stateDir, deviceFile), []byte(hex.EncodeToString(id[:])+"\n"), 0o600))
 }

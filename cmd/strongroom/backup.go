@@ -49,7 +49,7 @@ func (c *backupCmd) Run(s *session) (err error) {
 		return err
 	}
 	if err := s.folder.PutSettings(*settings); err != nil {
-		return err
+		report.Warnings = append(report.Warnings, backup.Warning{Path: s.folder.Path, What: "the paths were not remembered, name them again next time: " + err.Error()})
 	}
 	alarm := <-vaultSays
 	if err := s.tellBackup(report, alarm); err != nil {
@@ -71,12 +71,18 @@ func (s *session) enabledFolder() (*folder.Settings, client.Key, error) {
 		return nil, client.Key{}, &storyError{story{exitFailure, "pending", "the setup was interrupted.", lostNothing,
 			"run strongroom enable again: it goes on with the same key.", nil}}
 	}
+	key, err := s.key()
+	return &settings, key, err
+}
+
+// key is the folder's key; that it is gone is a story.
+func (s *session) key() (client.Key, error) {
 	key, err := s.folder.Key()
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, key, &storyError{story{exitFailure, "no-key", "the key is missing: " + s.folder.KeyFile() + " is gone.",
+		return key, &storyError{story{exitFailure, "no-key", "the key is missing: " + s.folder.KeyFile() + " is gone.",
 			"nothing yet: the backup is where it was.", "strongroom restore --data NEWFOLDER gets the key back by password or from paper.", nil}}
 	}
-	return &settings, key, err
+	return key, err
 }
 
 // openRepository opens the repository of the settings.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io/fs"
 
 	"strongroom/cmd/internal/folder"
 )
@@ -24,6 +25,9 @@ func (c *disableCmd) Run(s *session) (err error) {
 		return err
 	}
 	key, err := s.folder.Key()
+	if errors.Is(err, fs.ErrNotExist) {
+		return c.withoutKey(s, &settings)
+	}
 	if err != nil {
 		return err
 	}
@@ -46,6 +50,35 @@ func (c *disableCmd) Run(s *session) (err error) {
 	s.term.Say("Disabled. What stays where:")
 	for _, line := range c.leftovers(&settings) {
 		s.term.Say("  - %s", line)
+	}
+	return s.term.Event("disabled", map[string]any{"record": record, "repository": settings.Repository.URL, "keyRemoved": s.folder.KeyFile()})
+}
+
+// withoutKey ends what an interrupted disable began: the key goes after the
+// record and before the settings. Where the key was lost otherwise, nobody
+// here can prove to the vault whose record it is.
+func (c *disableCmd) withoutKey(s *session, settings *folder.Settings) error {
+	if !c.Yes && !s.term.Interactive() {
+		return &usageError{"--yes is missing, and there is no terminal to ask on"}
+	}
+	if !c.Yes {
+		yes, err := s.term.Yes("The key is gone from this machine already. Remove the settings too?")
+		if err != nil {
+			return err
+		}
+		if !yes {
+			return &storyError{story{Code: exitFailure, Kind: "stopped", Happened: "nothing was changed."}}
+		}
+	}
+	if err := s.folder.Forget(); err != nil {
+		return err
+	}
+	record := "none"
+	s.term.Say("Disabled. The encrypted backup stays in %s.", settings.Repository.URL)
+	if settings.Way == folder.ByPassword {
+		record = "unknown"
+		s.term.Say("The key was gone already. If an earlier disable was interrupted, the vault's record is deleted; else it is still there,")
+		s.term.Say("and your password and the recovery card still open the backup.")
 	}
 	return s.term.Event("disabled", map[string]any{"record": record, "repository": settings.Repository.URL, "keyRemoved": s.folder.KeyFile()})
 }

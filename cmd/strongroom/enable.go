@@ -156,7 +156,13 @@ func (s *session) keyOrNew() (k client.Key, fresh bool, err error) {
 
 // keep makes the key and the pending settings durable, the key first.
 func (s *session) keep(settings *folder.Settings, key client.Key) error {
-	return errors.Join(s.folder.Make(), s.folder.PutKey(key), s.folder.PutSettings(*settings))
+	if err := s.folder.Make(); err != nil {
+		return err
+	}
+	if err := s.folder.PutKey(key); err != nil {
+		return err
+	}
+	return s.folder.PutSettings(*settings)
 }
 
 // makeRepository makes the repository, or opens the one that an interrupted
@@ -183,6 +189,9 @@ func (s *session) makeRepository(url string, key client.Key) (id string, err err
 
 // storageTrouble marks an error of a store that is not one of the engine's own.
 func storageTrouble(err error) error {
+	if errors.Is(err, backup.ErrTarget) || errors.Is(err, backup.ErrState) {
+		return err // of this machine
+	}
 	if errors.Is(err, store.ErrUnknown) || !errors.Is(err, backup.ErrDamaged) && !errors.Is(err, backup.ErrWrongKey) && !errors.Is(err, backup.ErrNoRepository) {
 		return &storageError{err}
 	}

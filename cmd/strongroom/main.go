@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -68,13 +69,16 @@ func run(args []string, term *terminal.Terminal) int {
 	if exited { // --help
 		return exit
 	}
-	if err != nil {
-		term.JSON = c.JSON
+	if err != nil { // a program that asked for JSON gets its refusal so too
+		term.JSON = c.JSON || slices.Contains(args, "--json")
 		return report(term, &usageError{err.Error()})
 	}
 	term.JSON = c.JSON
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// The second Ctrl-C ends the process at once, whatever it waits for: the
+	// order of every command bears a kill.
+	context.AfterFunc(ctx, stop)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
 	term.Ctx = ctx
 	s := &session{ctx: ctx, term: term, folder: folder.Folder{Path: c.Data}, data: c.Data}

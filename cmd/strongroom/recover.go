@@ -20,7 +20,7 @@ import (
 func (s *session) folderOrRecover(c *restoreCmd) (*folder.Settings, client.Key, error) {
 	settings, err := s.folder.Settings()
 	if err == nil {
-		key, err := s.folder.Key()
+		key, err := s.key()
 		return &settings, key, err
 	}
 	if !errors.Is(err, folder.ErrEmpty) {

@@ -67,6 +67,11 @@ func (s *session) restore(settings *folder.Settings, key client.Key, c *restoreC
 	switch {
 	case errors.Is(err, backup.ErrDamaged) && len(report.Damaged) > 0:
 		return report, nil // told with what did come back
+	case errors.Is(err, backup.ErrSnapshot) && errors.Is(err, backup.ErrDamaged):
+		return report, err
+	case errors.Is(err, backup.ErrSnapshot) && c.Snapshot == "latest":
+		return report, &storyError{story{exitFailure, "empty", "nothing was backed up to " + settings.Repository.URL + " yet.", lostNothing,
+			"check the address, if you know better; strongroom snapshots lists what is there.", nil}}
 	case errors.Is(err, backup.ErrSnapshot):
 		return report, &usageError{fmt.Sprintf("no backup is called %q; strongroom snapshots lists them", c.Snapshot)}
 	case errors.Is(err, backup.ErrDiffers):
@@ -92,6 +97,9 @@ func (s *session) tellRestore(settings *folder.Settings, r backup.RestoreReport,
 	s.term.Say("Restored backup %s of %s into %s", r.Snapshot.ID, r.Snapshot.Time.Local().Format(timeForm), to)
 	s.term.Say("  %s, %s, %s among them, in %s (%s).", terminal.Count(r.Files, "file"), terminal.Bytes(r.Bytes),
 		terminal.Count(r.Databases, "database"), terminal.Duration(r.Elapsed), terminal.Rate(r.Bytes, r.Elapsed))
+	if r.FilesKept > 0 {
+		s.term.Say("  %s already there, as in the backup.", terminal.Count(r.FilesKept, "file"))
+	}
 	if len(settings.Paths) > 0 {
 		s.term.Say("The next backup from here goes on with  %s", strings.Join(settings.Paths, " "))
 	}

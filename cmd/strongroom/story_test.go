@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -37,7 +38,7 @@ func TestMain(m *testing.M) {
 //
 // Commands beside testscript's own:
 //
-//	vault start             a whole vault: sets VAULT, PIN, writes tokens.json
+//	vault start             a whole vault: sets VAULT, PIN, writes tokens.json (anna) and bert.json
 //	vault stop
 //	vault evaluations N     the HSM evaluated N guesses so far, counted at its door
 //	vault hold N            the Nth request from now gets no answer
@@ -153,7 +154,13 @@ func (r *rig) start(ts *testscript.TestScript) (err error) {
 	}
 	proxy := httputil.NewSingleHostReverseProxy(to)
 	r.front = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.carry(proxy, w, req) }))
-	tokens, err := r.server.IssueTokens("anna", time.Hour)
+	ts.Setenv("VAULT", r.front.URL)
+	ts.Setenv("PIN", r.server.Pin.String())
+	return errors.Join(r.tokens(ts, "anna", "tokens.json"), r.tokens(ts, "bert", "bert.json"))
+}
+
+func (r *rig) tokens(ts *testscript.TestScript, account, file string) error {
+	tokens, err := r.server.IssueTokens(account, time.Hour)
 	if err != nil {
 		return err
 	}
@@ -161,9 +168,7 @@ func (r *rig) start(ts *testscript.TestScript) (err error) {
 	if err != nil {
 		return err
 	}
-	ts.Setenv("VAULT", r.front.URL)
-	ts.Setenv("PIN", r.server.Pin.String())
-	return os.WriteFile(ts.MkAbs("tokens.json"), b, 0o600)
+	return os.WriteFile(ts.MkAbs(file), b, 0o600)
 }
 
 // carry carries a request, and keeps the answer of the one that is held.

@@ -118,12 +118,14 @@ func (f Folder) WriteCard(text string) error { return writeFile(f.Card(), []byte
 // Make makes the folder if it is not there.
 func (f Folder) Make() error { return os.MkdirAll(f.Path, 0o700) }
 
-// Forget removes key, settings, cache and card. What else lies in the folder
-// stays.
+// Forget removes key, card, cache and settings, in this order: killed on the
+// way it can be called again, and never leaves a key behind that no settings
+// tell of. What else lies in the folder stays.
 func (f Folder) Forget() error {
-	return errors.Join(
-		remove(filepath.Join(f.Path, settingsName)), remove(f.KeyFile()), remove(f.Card()), f.DropProof(), os.RemoveAll(f.State()),
-	)
+	if err := errors.Join(remove(f.KeyFile()), remove(f.Card()), f.DropProof(), os.RemoveAll(f.State())); err != nil {
+		return err
+	}
+	return remove(filepath.Join(f.Path, settingsName))
 }
 
 func remove(path string) error {
