@@ -153,6 +153,9 @@ func (r *rig) start(ts *testscript.TestScript) (err error) {
 		return err
 	}
 	proxy := httputil.NewSingleHostReverseProxy(to)
+	// Of its own: closing another story's httptest.Server closes what is idle
+	// in the default one, and loses an answer here.
+	proxy.Transport = &http.Transport{}
 	r.front = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.carry(proxy, w, req) }))
 	ts.Setenv("VAULT", r.front.URL)
 	ts.Setenv("PIN", r.server.Pin.String())
