@@ -20,6 +20,7 @@ type BackupOptions struct {
 	StateDir string
 	Host     string   // a label for people; the machine's name if empty
 	Exclude  []string // patterns: scan.Walker.Exclude
+	Skip     []string // folders that are left out, beside StateDir and the storage
 	Progress func(Progress)
 	Now      func() time.Time
 }
@@ -139,7 +140,7 @@ func (b *run) scan(ctx context.Context) error {
 // skip gives the folders that are never backed up: the local state changes
 // with every backup, and a repository that holds itself grows for ever.
 func (b *run) skip() (out []string) {
-	for _, p := range []string{b.opt.StateDir, strings.TrimPrefix(b.r.st.Location(), "file:")} {
+	for _, p := range append([]string{b.opt.StateDir, strings.TrimPrefix(b.r.st.Location(), "file:")}, b.opt.Skip...) {
 		if full, err := realPath(p); err == nil {
 			out = append(out, full)
 		}

@@ -123,6 +123,9 @@ func (s *session) backup(settings *folder.Settings, key client.Key) (backup.Back
 	show, done := s.term.Start("Backing up")
 	defer done()
 	report, err := repo.Backup(s.ctx, paths, backup.BackupOptions{
+		// The key opens what it would lie in; and restored over another
+		// machine's folder, settings and key of this one stand in the way.
+		Skip:     []string{s.folder.Path},
 		StateDir: s.folder.State(), Host: host, Exclude: settings.Exclude, Progress: shown(show),
 	})
 	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, backup.ErrPath) {
