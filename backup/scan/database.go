@@ -60,6 +60,9 @@ func OpenDatabase(ctx context.Context, path string, busy time.Duration) (*Snapsh
 	if errors.Is(frozenErr, ErrReadOnly) {
 		return nil, frozenErr
 	}
+	if errors.Is(err, ErrDatabase) {
+		return nil, err
+	}
 	return nil, fmt.Errorf("%w: %w", ErrDatabase, err)
 }
 
