@@ -214,7 +214,7 @@ func (s *session) tellBackup(r backup.BackupReport, alarm string) error {
 	}
 	s.term.Say("Backup %s: %s, %s, %s among them.", e.Snapshot, terminal.Count(r.Files, "file"), terminal.Bytes(r.Snapshot.Bytes),
 		terminal.Count(r.Databases, "database"))
-	s.term.Say("  new %d, changed %d; sent %s in %s (%s read).", r.FilesNew, r.FilesChanged,
+	s.term.Say("  new %s, changed %s; sent %s in %s (%s read).", terminal.Number(r.FilesNew), terminal.Number(r.FilesChanged),
 		terminal.Bytes(r.BytesSent), terminal.Duration(r.Elapsed), terminal.Bytes(r.BytesRead))
 	return s.term.Event("backup", e)
 }
