@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"strongroom/backup/seal"
 	"strongroom/store"
 )
 
@@ -50,7 +51,7 @@ func (r *Repo) CheckStructure(ctx context.Context) ([]*Damage, error) {
 
 func (r *Repo) checkHeaders(ctx context.Context) (damage []*Damage, err error) {
 	for _, name := range []string{headerA, headerB} {
-		b, err := r.st.Get(ctx, name, 0, -1)
+		b, err := r.st.Get(ctx, name, 0, seal.HeaderBytes+1)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
 			damage = append(damage, &Damage{Object: name, What: "missing"})
@@ -227,6 +228,9 @@ func (r *Repo) checkStored(ctx context.Context, p *packInfo, segments []segment)
 	b, err := r.st.Get(ctx, p.name.under(prefixPack), 0, -1)
 	if errors.Is(err, store.ErrNotFound) {
 		return []*Damage{{Object: p.name.under(prefixPack), What: "missing", Lost: ids(segments)}}, nil
+	}
+	if errors.Is(err, store.ErrSize) {
+		return []*Damage{{Object: p.name.under(prefixPack), What: tooLarge, Lost: ids(segments)}}, nil
 	}
 	if err != nil {
 		return nil, err

@@ -206,12 +206,20 @@ func (r *Repo) readIndexObject(ctx context.Context, ref IndexRef) ([]packTable, 
 	return tables, nil
 }
 
+const tooLarge = "larger than any object"
+
 // getObject gets and opens a sealed object: its body and the SHA-256 of its
 // bytes. A missing or damaged one is a Damage.
 func (r *Repo) getObject(ctx context.Context, name string) (body []byte, hash [32]byte, err error) {
 	b, err := r.st.Get(ctx, name, 0, -1)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, hash, &Damage{Object: name, What: "missing"}
+	}
+	// Attack: a thief appends gigabytes to one object, and no storage gives
+	// it out whole. That is damage of this object, which others make good, and
+	// no storage out of reach, which stops everything.
+	if errors.Is(err, store.ErrSize) {
+		return nil, hash, &Damage{Object: name, What: tooLarge}
 	}
 	if err != nil {
 		return nil, hash, err

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"strongroom/client"
 )
@@ -118,6 +119,24 @@ func (f Folder) WriteCard(text string) error { return writeFile(f.Card(), []byte
 // Make makes the folder if it is not there.
 func (f Folder) Make() error { return os.MkdirAll(f.Path, 0o700) }
 
+// asidePattern is of files on their way to their names.
+const asidePattern = ".new-*"
+
+// sweep removes what a killed run left on the way to its name. Attack: such a
+// file may hold the whole key, and outlive a disable that says that the key is
+// gone. Only for who holds the lock.
+func (f Folder) sweep() error {
+	left, err := filepath.Glob(filepath.Join(escapeGlob(f.Path), asidePattern))
+	for _, path := range left {
+		err = errors.Join(err, remove(path))
+	}
+	return err
+}
+
+var globEscapes = strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `\`, `\\`)
+
+func escapeGlob(path string) string { return globEscapes.Replace(path) }
+
 // Forget removes key, card, cache and settings, in this order: killed on the
 // way it can be called again, and never leaves a key behind that no settings
 // tell of. What else lies in the folder stays.
@@ -148,7 +167,7 @@ func readFile(path string) ([]byte, error) {
 
 // writeFile: aside, fsync, rename, fsync of the folder.
 func writeFile(path string, b []byte) (err error) {
-	aside, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
+	aside, err := os.CreateTemp(filepath.Dir(path), asidePattern) // mode 0600
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 
 	"strongroom/client"
@@ -119,4 +121,34 @@ func FuzzSettings(f *testing.F) {
 			t.Errorf("unnamed error %v", err)
 		}
 	})
+}
+
+// Attack: a run killed between writing the key aside and naming it leaves a
+// whole key in a file that nobody knows of.
+func TestLockSweepsWhatAKillLeft(t *testing.T) {
+	f := Folder{Path: filepath.Join(t.TempDir(), "odd [name]*")}
+	if err := f.Make(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{".new-123", "mine", ".newer"} {
+		if err := os.WriteFile(filepath.Join(f.Path, name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unlock, err := f.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	entries, err := os.ReadDir(f.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if got := strings.Join(names, " "); got != ".newer lock mine" {
+		t.Error(got)
+	}
 }

@@ -23,5 +23,8 @@ func (f Folder) Lock() (unlock func() error, err error) {
 		err = fmt.Errorf("%w (%s)", ErrInUse, f.Path)
 		return nil, errors.Join(err, file.Close())
 	}
+	if err := f.sweep(); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
 	return file.Close, nil
 }
