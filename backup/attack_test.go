@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"strongroom/backup/chunk"
+	"strongroom/backup/pack"
 	"strongroom/store/mem"
 )
 
@@ -95,5 +96,87 @@ func TestNamedSnapshotThatIsDamagedIsDamage(t *testing.T) {
 		if gone != 2 || len(damagesIn(err)) == 0 && !strings.Contains(err.Error(), "m/") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// insider writes a snapshot of these entries, as another device of the person,
+// taken over, can: it has K.
+func insider(t *testing.T, r *Repository, roots []string, entries ...*pack.Entry) {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := r.pack.NewWriter(t.Context())
+	defer w.Close()
+	content := []byte("stolen")
+	id := r.pack.SegmentID(pack.KindFile, content)
+	_, err := w.Add(pack.KindFile, id, content)
+	must(err)
+	refs, err := w.AddRefs([]pack.ID{id})
+	must(err)
+	m := &pack.Manifest{Snapshot: pack.SnapshotID{9}, TimeNanos: 1, Device: pack.DeviceID{7}, Roots: roots}
+	list := w.NewList()
+	for _, e := range entries {
+		if e.Kind == pack.EntryFile {
+			e.Size, e.Content = int64(len(content)), &refs
+		}
+		e.Mode = 0o777
+		must(list.Add(e))
+	}
+	must(list.Finish(m))
+	result, err := w.Finish()
+	must(err)
+	ref, err := r.pack.PutManifest(t.Context(), m)
+	must(err)
+	_, err = r.pack.PutHead(t.Context(), pack.Head{Device: m.Device, Sequence: 1, Snapshots: []pack.SnapshotRef{ref}, Indexes: result.Indexes})
+	must(err)
+}
+
+// Attack: a snapshot in which a link and a file below it have one path, or
+// whose roots have names that lead elsewhere. Whatever the restore says,
+// nothing is written outside its target.
+func TestInsiderWritesNothingOutside(t *testing.T) {
+	base := t.TempDir()
+	outside := filepath.Join(base, "outside")
+	dir := func(path string) *pack.Entry { return &pack.Entry{Kind: pack.EntryDir, Path: path} }
+	file := func(path string) *pack.Entry { return &pack.Entry{Kind: pack.EntryFile, Path: path} }
+	link := func(path, to string) *pack.Entry { return &pack.Entry{Kind: pack.EntrySymlink, Path: path, Link: to} }
+	for name, c := range map[string]struct {
+		roots   []string
+		entries []*pack.Entry
+	}{
+		"no attack":           {[]string{"/r"}, []*pack.Entry{dir(""), file("b")}},
+		"below a link":        {[]string{"/r"}, []*pack.Entry{dir(""), link("a", outside), file("a/b")}},
+		"below a link up":     {[]string{"/r"}, []*pack.Entry{dir(""), link("a", "../../outside"), dir("a/b"), file("a/b/c")}},
+		"the root is a link":  {[]string{"/r"}, []*pack.Entry{link("", outside), file("b")}},
+		"a root that is ..":   {[]string{"/r/.."}, []*pack.Entry{file("")}},
+		"a root that is ../x": {[]string{"../outside"}, []*pack.Entry{dir(""), file("b")}},
+		"an odd root":         {[]string{"a\x00b"}, []*pack.Entry{file("")}},
+		"no such root":        {nil, []*pack.Entry{file("")}},
+		"an empty root":       {[]string{""}, []*pack.Entry{dir(""), file("b")}},
+	} {
+		r := mustCreate(t, mem.New())
+		insider(t, r, c.roots, c.entries...)
+		for _, overwrite := range []bool{false, true, true} {
+			target := filepath.Join(base, "target")
+			if err := os.MkdirAll(outside, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			_, err := r.Restore(t.Context(), "latest", target, RestoreOptions{Overwrite: overwrite})
+			b, _ := os.ReadFile(filepath.Join(target, "r", "b"))
+			if good := string(b) == "stolen"; name == "no attack" && (err != nil || !good) {
+				t.Fatalf("the insider's snapshots do not restore at all: %v", err)
+			}
+			if entries, _ := os.ReadDir(outside); len(entries) > 0 {
+				t.Fatalf("%s: %v written outside the target, %v", name, entries, err)
+			}
+			if entries, _ := os.ReadDir(base); len(entries) > 2 {
+				t.Fatalf("%s: %v beside the target, %v", name, entries, err)
+			}
+		}
+		os.RemoveAll(filepath.Join(base, "target"))
 	}
 }

@@ -273,7 +273,11 @@ func (s *session) writeCard(settings *folder.Settings) error {
 		return err
 	}
 	s.term.Say("")
-	s.term.Say("%s", framed(card))
+	if box := framed(card); s.term.Fits(box) {
+		s.term.Say("%s", box)
+	} else {
+		s.term.Say("%s", card)
+	}
 	s.term.Say("")
 	s.term.Say("Print this card or copy it off this machine. It also lies in %s.", s.folder.Card())
 	return nil

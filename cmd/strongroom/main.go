@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -94,6 +95,7 @@ func report(term *terminal.Terminal, err error) int {
 		return exitOK
 	}
 	story := explain(err)
+	story.Happened = rooms.Replace(story.Happened)
 	if term.JSON {
 		if err := term.Event("error", story); errors.Is(err, io.ErrClosedPipe) {
 			return exitFailure
@@ -109,6 +111,10 @@ func report(term *terminal.Terminal, err error) int {
 	}
 	return story.Code
 }
+
+// rooms takes the names of packages off an error's text: they help who mends
+// the program, not who runs it.
+var rooms = strings.NewReplacer("backup: ", "", "bundle: ", "", "client: ", "", "store: ", "", "chunk: ", "", "seal: ", "")
 
 const description = `End-to-end encrypted backup. The key to it never leaves your devices in a form that anybody else can read;
 a vault that counts wrong passwords, or a 64-digit key on paper, brings it back to a new one.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 )
@@ -144,6 +145,20 @@ func fit(s string, columns int) string {
 		return string(runes[:columns-1])
 	}
 	return s
+}
+
+// Fits tells whether text stands on the screen without breaking its lines;
+// where there is no screen everything does.
+func (t *Terminal) Fits(text string) bool {
+	if !isTerminal(t.Out) {
+		return true
+	}
+	for line := range strings.Lines(text) {
+		if utf8.RuneCountInString(strings.TrimSuffix(line, "\n")) > columns(t.Out) {
+			return false
+		}
+	}
+	return true
 }
 
 func columns(w any) int {
