@@ -9,10 +9,9 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -148,15 +147,8 @@ func (r *rig) start(ts *testscript.TestScript) (err error) {
 	if err != nil {
 		return err
 	}
-	to, err := url.Parse(r.server.URL)
-	if err != nil {
-		return err
-	}
-	proxy := httputil.NewSingleHostReverseProxy(to)
-	// Of its own: closing another story's httptest.Server closes what is idle
-	// in the default one, and loses an answer here.
-	proxy.Transport = &http.Transport{}
-	r.front = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.carry(proxy, w, req) }))
+	to := &courier{to: r.server.URL}
+	r.front = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.carry(to, w, req) }))
 	ts.Setenv("VAULT", r.front.URL)
 	ts.Setenv("PIN", r.server.Pin.String())
 	return errors.Join(r.tokens(ts, "anna", "tokens.json"), r.tokens(ts, "bert", "bert.json"))
@@ -174,8 +166,36 @@ func (r *rig) tokens(ts *testscript.TestScript, account, file string) error {
 	return os.WriteFile(ts.MkAbs(file), b, 0o600)
 }
 
+// courier carries whole requests to the vault. (httputil.ReverseProxy streams
+// them, and on a busy machine now and then tears a line whose answer comes
+// before it looked for the end of the request.)
+type courier struct {
+	to   string
+	line http.Transport
+}
+
+func (c *courier) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	out, err := http.NewRequest(req.Method, c.to+req.URL.Path, bytes.NewReader(body))
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	out.Header = req.Header.Clone()
+	res, err := c.line.RoundTrip(out)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	defer res.Body.Close()
+	maps.Copy(w.Header(), res.Header)
+	w.WriteHeader(res.StatusCode)
+	_, _ = io.Copy(w, res.Body)
+}
+
 // carry carries a request, and keeps the answer of the one that is held.
-func (r *rig) carry(proxy http.Handler, w http.ResponseWriter, req *http.Request) {
+func (r *rig) carry(to http.Handler, w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
 	mine := false
 	if req.Method == http.MethodPost && r.hold > 0 {
@@ -189,15 +209,15 @@ func (r *rig) carry(proxy http.Handler, w http.ResponseWriter, req *http.Request
 	held, release := r.held, r.release
 	r.mu.Unlock()
 	if lost && req.Method == http.MethodPost {
-		proxy.ServeHTTP(httptest.NewRecorder(), req)
+		to.ServeHTTP(httptest.NewRecorder(), req)
 		panic(http.ErrAbortHandler)
 	}
 	if !mine {
-		proxy.ServeHTTP(w, req)
+		to.ServeHTTP(w, req)
 		return
 	}
 	kept := httptest.NewRecorder()
-	proxy.ServeHTTP(kept, req)
+	to.ServeHTTP(kept, req)
 	close(held)
 	<-release
 	panic(http.ErrAbortHandler)
