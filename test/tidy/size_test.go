@@ -62,19 +62,28 @@ func nameLaw(t tree) (broken []string) {
 	return broken
 }
 
-// trusted gives lines by room, tests and test contracts left out.
+// trusted gives lines by room, tests and test contracts left out, and their
+// sum as one box has them: a box runs one HSM provider, so of those the
+// largest counts.
 func trusted(t tree) (rooms map[string]int, sum int) {
 	rooms = map[string]int{}
+	provider := 0
 	for _, s := range t.sources() {
 		if s.test || slices.Contains(s.imports(), "testing") {
 			continue
 		}
 		if slices.ContainsFunc(trustedRooms, func(room string) bool { return under(s.room, room) }) {
 			rooms[s.room] += lines(s.text)
-			sum += lines(s.text)
 		}
 	}
-	return rooms, sum
+	for room, n := range rooms {
+		if under(room, "hsm") {
+			provider = max(provider, n)
+		} else {
+			sum += n
+		}
+	}
+	return rooms, sum + provider
 }
 
 func trustedLaw(t tree) []string {
@@ -111,7 +120,7 @@ func TestTrustedLaw(t *testing.T) {
 	for _, room := range names {
 		t.Logf("%6d lines  %s", rooms[room], room)
 	}
-	t.Logf("%6d lines  in trusted rooms together, at most %d", sum, trustedLinesMax)
+	t.Logf("%6d lines  in the trusted rooms of one box, with its largest HSM provider, at most %d", sum, trustedLinesMax)
 }
 
 func TestSizeLawCatches(t *testing.T) {
@@ -139,4 +148,5 @@ func TestTrustedLawCatches(t *testing.T) {
 		clean[fmt.Sprintf("vault/%d.go", i)] = long
 	}
 	catches(t, trustedLaw, clean, tree{"hsm/soft/a.go": "package p\n"}, "have 8001 lines")
+	catches(t, trustedLaw, clean, tree{"hsm/a/a.go": "package p\n", "hsm/b/b.go": "package p\n\n"}, "have 8002 lines")
 }
