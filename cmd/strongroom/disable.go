@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 
+	"strongroom/client"
 	"strongroom/cmd/internal/folder"
 )
 
@@ -40,7 +41,7 @@ func (c *disableCmd) Run(s *session) (err error) {
 		record = "kept"
 	case settings.Way == folder.ByPassword:
 		if err := s.deleteRecord(&settings, key); err != nil {
-			return err
+			return stillThere(err)
 		}
 		record = "deleted"
 	}
@@ -52,6 +53,16 @@ func (c *disableCmd) Run(s *session) (err error) {
 		s.term.Say("  - %s", line)
 	}
 	return s.term.Event("disabled", map[string]any{"record": record, "repository": settings.Repository.URL, "keyRemoved": s.folder.KeyFile()})
+}
+
+// stillThere tells who can not reach the vault, perhaps never again, that
+// there is another way.
+func stillThere(err error) error {
+	if !errors.Is(err, client.ErrUnreachable) {
+		return err
+	}
+	return &storyError{story{exitUnreachable, "vault-unreachable", sentence(err), "nothing, and nothing was changed.",
+		"try again when the vault answers. strongroom disable --keep-record goes without it: the record stays, and the password still opens it.", nil}}
 }
 
 // withoutKey ends what an interrupted disable began: the key goes after the

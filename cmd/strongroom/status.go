@@ -24,17 +24,17 @@ type statusEvent struct {
 }
 
 type vaultEvent struct {
-	URL       string `json:"url"`
-	Account   string `json:"account"`
-	Error     string `json:"error,omitempty"`
-	State     string `json:"state,omitempty"`
-	Left      uint8  `json:"attemptsLeft"`
-	Limit     uint8  `json:"attemptsLimit"`
-	Wrong     uint32 `json:"wrongSinceSuccess"`
-	Before    uint32 `json:"wrongBeforeSuccess"`
-	HSM       string `json:"hsm,omitempty"`
-	Isolation string `json:"isolation,omitempty"`
-	Rollback  string `json:"rollback,omitempty"`
+	URL       string  `json:"url"`
+	Account   string  `json:"account"`
+	Error     string  `json:"error,omitempty"`
+	State     string  `json:"state,omitempty"`
+	Left      *uint8  `json:"attemptsLeft,omitempty"` // these four: nil while there is no word from it
+	Limit     *uint8  `json:"attemptsLimit,omitempty"`
+	Wrong     *uint32 `json:"wrongSinceSuccess,omitempty"`
+	Before    *uint32 `json:"wrongBeforeSuccess,omitempty"`
+	HSM       string  `json:"hsm,omitempty"`
+	Isolation string  `json:"isolation,omitempty"`
+	Rollback  string  `json:"rollback,omitempty"`
 }
 
 // Run tells what it can: a part that does not answer is named and costs the
@@ -82,7 +82,7 @@ func (s *session) vaultStatus(settings *folder.Settings) (*vaultEvent, string, e
 	if fleet, err := v.Fleet(s.ctx); err == nil {
 		e.HSM, e.Isolation, e.Rollback = fleet.HSM, fleet.Isolation, fleet.Rollback
 	}
-	e.State, e.Left, e.Limit, e.Wrong, e.Before = stateName(st.State), st.Left, st.Limit, st.Wrong, st.WrongBefore
+	e.State, e.Left, e.Limit, e.Wrong, e.Before = stateName(st.State), &st.Left, &st.Limit, &st.Wrong, &st.WrongBefore
 	if settings.Stage == folder.Pending {
 		return e, "", nil
 	}
@@ -148,8 +148,8 @@ func (s *session) tellStatus(settings *folder.Settings, e *statusEvent) {
 		if v.Error != "" {
 			t.Row("", "no word from it: "+v.Error)
 		} else {
-			t.Row("", fmt.Sprintf("record %s, attempts left: %d of %d", v.State, v.Left, v.Limit))
-			t.Row("", fmt.Sprintf("wrong attempts: %d since the last right password, %d before it", v.Wrong, v.Before))
+			t.Row("", fmt.Sprintf("record %s, attempts left: %d of %d", v.State, *v.Left, *v.Limit))
+			t.Row("", fmt.Sprintf("wrong attempts: %d since the last right password, %d before it", *v.Wrong, *v.Before))
 			t.Row("", fmt.Sprintf("its HSM: %s; isolation from its host: %s; rollback: %s", v.HSM, v.Isolation, v.Rollback))
 			if v.Rollback == "file" {
 				t.Row("", "(whoever puts an older copy of the vault's whole folder back gets used attempts back)")
