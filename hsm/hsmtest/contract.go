@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"sync"
 	"testing"
 
@@ -19,6 +20,8 @@ import (
 
 // Maker gives HSMs to a contract run.
 type Maker interface {
+	// Groups are those that the HSM has; P256 is among them.
+	Groups() []hal.Group
 	// New makes an empty HSM.
 	New(t *testing.T) hal.HAL
 	// Reopen closes h and opens the same HSM again.
@@ -27,7 +30,14 @@ type Maker interface {
 
 // Run runs the contract.
 func Run(t *testing.T, m Maker) {
-	for name, g := range map[string]hal.Group{"P256": hal.P256, "Ristretto255": hal.Ristretto255} {
+	if !slices.Contains(m.Groups(), hal.P256) {
+		t.Fatal("an HSM without P-256")
+	}
+	for name, g := range map[string]hal.Group{"P256": hal.P256, "Ristretto255": hal.Ristretto255, "unknown": 3, "zero": 0} {
+		if !slices.Contains(m.Groups(), g) {
+			t.Run(name+" refused", func(t *testing.T) { noGroup(t, m, g) })
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Run("wrapped keys", func(t *testing.T) { wrappedKeys(t, m, g) })
 			t.Run("named keys", func(t *testing.T) { namedKeys(t, m, g) })
@@ -125,6 +135,19 @@ func linear(t *testing.T, g hal.Group, public []byte, multiply func([]byte) ([]b
 		if !bytes.Equal(whole, parts) {
 			t.Fatal("k(A+B) is not kA + kB")
 		}
+	}
+}
+
+func noGroup(t *testing.T, m Maker, g hal.Group) {
+	h := m.New(t)
+	if _, _, err := h.MakeOPRFKey(g); !errors.Is(err, hal.ErrGroup) {
+		t.Errorf("a wrapped key: %v", err)
+	}
+	if _, err := h.MakeKey("ake", g); !errors.Is(err, hal.ErrGroup) {
+		t.Errorf("a named key: %v", err)
+	}
+	if _, err := h.PublicKey("ake"); !errors.Is(err, hal.ErrNoKey) {
+		t.Errorf("a refused key is there: %v", err)
 	}
 }
 

@@ -34,7 +34,7 @@ func draw(g hal.Group) (s secret, err error) {
 		}
 		copy(s[:], k.Bytes())
 	default:
-		return s, hal.ErrPoint
+		return s, hal.ErrGroup
 	}
 	return s, nil
 }

@@ -17,6 +17,8 @@ var passphrase = []byte("a passphrase")
 
 type maker struct{}
 
+func (maker) Groups() []hal.Group { return []hal.Group{hal.P256, hal.Ristretto255} }
+
 func (maker) New(t *testing.T) hal.HAL {
 	h, err := Create(t.TempDir(), passphrase, Cheap)
 	if err != nil {

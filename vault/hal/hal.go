@@ -10,6 +10,7 @@ var (
 	ErrGone      = errors.New("hal: the HSM does not answer")
 	ErrFull      = errors.New("hal: the HSM has no room")
 	ErrSecret    = errors.New("hal: the passphrase or PIN is wrong")
+	ErrGroup     = errors.New("hal: the HSM does not know this group")
 	ErrPoint     = errors.New("hal: not a valid group element")
 	ErrWrapped   = errors.New("hal: the wrapped key is not one of ours, or damaged")
 	ErrSealed    = errors.New("hal: the sealed value is not one of ours, or damaged")
@@ -39,7 +40,8 @@ type HAL interface {
 	Random(p []byte) error
 
 	// MakeOPRFKey makes a random scalar that leaves the HSM only wrapped
-	// (at most wire.WrappedBytesMax bytes), and its public element.
+	// (at most wire.WrappedBytesMax bytes), and its public element. Not
+	// every HSM has every group: it and MakeKey answer ErrGroup then.
 	MakeOPRFKey(g Group) (wrapped, public []byte, err error)
 
 	// MultiplyWrapped unwraps a key of MakeOPRFKey inside the HSM,
