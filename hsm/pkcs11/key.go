@@ -1,0 +1,241 @@
+//go:build pkcs11 && cgo
+
+package pkcs11
+
+import (
+	"fmt"
+	"sync"
+
+	"filippo.io/nistec"
+	p11 "github.com/miekg/pkcs11"
+
+	"strongroom/vault/hal"
+)
+
+// Labels of our objects in the token. The mark is made last by Create: keys
+// without it are what an interrupted Create left.
+const (
+	wrapName  = "strongroom wrap" // wraps OPRF keys
+	sealName  = "strongroom seal" // wraps the keys of sealed values
+	macName   = "strongroom mac"
+	markName  = "strongroom"
+	namedName = "strongroom key " // and the name
+	markValue = "strongroom token 1"
+
+	aesBytes = 32
+	macKey   = 32
+)
+
+func memoryName(at int) string { return fmt.Sprintf("strongroom memory %d", at) }
+
+// keys are handles under one login.
+type keys struct {
+	mu              sync.Mutex // guards what follows
+	found           bool
+	wrap, seal, mac object
+	named           map[string]namedKey
+}
+
+type namedKey struct {
+	private object
+	public  *nistec.P256Point
+}
+
+func newKeys() *keys { return &keys{named: map[string]namedKey{}} }
+
+// find looks the root keys up, once a login.
+func (k *keys) find(s *session) (err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.found {
+		return nil
+	}
+	if k.wrap, err = s.single(p11.CKO_SECRET_KEY, wrapName); err != nil {
+		return err
+	}
+	if k.seal, err = s.single(p11.CKO_SECRET_KEY, sealName); err != nil {
+		return err
+	}
+	if k.mac, err = s.single(p11.CKO_SECRET_KEY, macName); err != nil {
+		return err
+	}
+	k.found = true
+	return nil
+}
+
+func labelled(class uint, label string) template {
+	return template{attribute(p11.CKA_CLASS, class), attribute(p11.CKA_TOKEN, true), attribute(p11.CKA_LABEL, label)}
+}
+
+// single finds an object of ours: exactly one, for who can write to the token
+// could set a second one beside it.
+func (s *session) single(class uint, label string) (object, error) {
+	found, err := s.find(labelled(class, label))
+	if err != nil {
+		return 0, err
+	}
+	switch len(found) {
+	case 0:
+		return 0, fmt.Errorf("%w: %q is not there", errNoObject, label)
+	case 1:
+		return found[0], nil
+	}
+	return 0, fmt.Errorf("%w: there are two of %q", ErrObject, label)
+}
+
+// present fails if the token lost its root keys: then nothing else that is
+// missing says anything.
+func (s *session) present() error { return newKeys().find(s) }
+
+// secretKey is the template of a root key, which never leaves the token.
+func secretKey(label string, kind, length uint, uses ...uint) template {
+	t := template{
+		attribute(p11.CKA_CLASS, p11.CKO_SECRET_KEY), attribute(p11.CKA_KEY_TYPE, kind),
+		attribute(p11.CKA_VALUE_LEN, length), attribute(p11.CKA_LABEL, label),
+		attribute(p11.CKA_TOKEN, true), attribute(p11.CKA_PRIVATE, true),
+		attribute(p11.CKA_SENSITIVE, true), attribute(p11.CKA_EXTRACTABLE, false),
+		attribute(p11.CKA_ENCRYPT, false), attribute(p11.CKA_DECRYPT, false),
+	}
+	for _, use := range uses {
+		t = append(t, attribute(use, true))
+	}
+	return t
+}
+
+// makeRoot makes what Open wants to find, the mark last.
+func makeRoot(s *session) error {
+	for _, label := range []string{wrapName, sealName} {
+		if err := s.generateWrapping(label); err != nil {
+			return err
+		}
+	}
+	if _, err := s.generateMAC(secretKey(macName, p11.CKK_GENERIC_SECRET, macKey, p11.CKA_SIGN, p11.CKA_VERIFY)); err != nil {
+		return err
+	}
+	for at := range slotsCount {
+		if _, err := s.create(dataObject(memoryName(at), slotEmpty)); err != nil {
+			return err
+		}
+	}
+	_, err := s.create(dataObject(markName, []byte(markValue)))
+	return err
+}
+
+func dataObject(label string, value []byte) template {
+	return template{
+		attribute(p11.CKA_CLASS, p11.CKO_DATA), attribute(p11.CKA_LABEL, label), attribute(p11.CKA_APPLICATION, "strongroom"),
+		attribute(p11.CKA_TOKEN, true), attribute(p11.CKA_PRIVATE, true), attribute(p11.CKA_MODIFIABLE, false),
+		attribute(p11.CKA_VALUE, value),
+	}
+}
+
+// clearRoot takes away what an interrupted Create left: without the mark no
+// vault was ever made with it.
+func clearRoot(s *session) error {
+	left := []template{
+		labelled(p11.CKO_SECRET_KEY, wrapName), labelled(p11.CKO_SECRET_KEY, sealName), labelled(p11.CKO_SECRET_KEY, macName),
+		labelled(p11.CKO_DATA, memoryName(0)), labelled(p11.CKO_DATA, memoryName(1)),
+	}
+	for _, t := range left {
+		found, err := s.find(t)
+		if err != nil {
+			return err
+		}
+		for _, o := range found {
+			if err := s.destroy(o); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func publicKey(t ...*p11.Attribute) template {
+	return append(template{
+		attribute(p11.CKA_EC_PARAMS, p256Parameters), attribute(p11.CKA_PRIVATE, false), attribute(p11.CKA_VERIFY, false),
+	}, t...)
+}
+
+func privateKey(extractable bool, t ...*p11.Attribute) template {
+	return append(template{
+		attribute(p11.CKA_PRIVATE, true), attribute(p11.CKA_SENSITIVE, true), attribute(p11.CKA_EXTRACTABLE, extractable),
+		attribute(p11.CKA_DERIVE, true), attribute(p11.CKA_SIGN, false),
+	}, t...)
+}
+
+// makeNamed generates a named key, which never leaves the token. tried is kept
+// over a second run: a key that was not there before the first is its own, and
+// not another's of the same name.
+func (s *session) makeNamed(name string, tried *bool) error {
+	label := namedName + name
+	found, err := s.find(labelled(p11.CKO_PRIVATE_KEY, label))
+	if err != nil {
+		return err
+	}
+	if len(found) > 0 && *tried {
+		return nil
+	}
+	if len(found) > 0 {
+		return hal.ErrKeyExists
+	}
+	*tried = true
+	place := []*p11.Attribute{attribute(p11.CKA_TOKEN, true), attribute(p11.CKA_LABEL, label), attribute(p11.CKA_ID, []byte(label))}
+	_, _, err = s.generatePair(publicKey(place...), privateKey(false, place...))
+	return err
+}
+
+// key looks a named key up, once a login.
+func (s *session) key(name string) (namedKey, error) {
+	s.keys.mu.Lock()
+	k, known := s.keys.named[name]
+	s.keys.mu.Unlock()
+	if known {
+		return k, nil
+	}
+	private, err := s.single(p11.CKO_PRIVATE_KEY, namedName+name)
+	if isNoObject(err) {
+		return namedKey{}, first(s.present(), hal.ErrNoKey)
+	}
+	if err != nil {
+		return namedKey{}, err
+	}
+	public, err := s.single(p11.CKO_PUBLIC_KEY, namedName+name)
+	if err != nil {
+		return namedKey{}, fmt.Errorf("%w: the public half of %q: %w", ErrObject, name, err)
+	}
+	if k, err = s.checkPair(private, public); err != nil {
+		return namedKey{}, err
+	}
+	s.keys.mu.Lock()
+	s.keys.named[name] = k
+	s.keys.mu.Unlock()
+	return k, nil
+}
+
+// checkPair reads a public half and asks the private one for x(k·G): a public
+// object that someone swapped would turn the sign of every product.
+func (s *session) checkPair(private, public object) (namedKey, error) {
+	point, err := s.publicPoint(public)
+	if err != nil {
+		return namedKey{}, err
+	}
+	x, err := s.deriveX(private, nistec.NewP256Point().SetGenerator().Bytes())
+	if err != nil {
+		return namedKey{}, err
+	}
+	if x, err = coordinate(x); err != nil {
+		return namedKey{}, err
+	}
+	if string(x) != string(point.BytesCompressed()[1:]) {
+		return namedKey{}, fmt.Errorf("%w: the halves of a key do not belong together", ErrObject)
+	}
+	return namedKey{private, point}, nil
+}
+
+func (s *session) publicPoint(public object) (*nistec.P256Point, error) {
+	encoded, err := s.get(public, p11.CKA_EC_POINT)
+	if err != nil {
+		return nil, err
+	}
+	return parseTokenPoint(encoded)
+}
