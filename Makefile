@@ -26,7 +26,7 @@ build: go ## bin/strongroom (for a person) and bin/strongroomd (for an operator)
 demo: build ## the main job, start to end; on your own folder with DATA=/path
 	@bin/strongroom demo $(if $(DATA),--data "$(DATA)")
 
-test: ## everything, as continuous integration runs it (installs gcc by apt if it is missing)
+test: ## everything, as continuous integration runs it (installs gcc and softhsm2 by apt if missing)
 	@./.ci/test
 
 fuzz: go ## every fuzz target, FUZZ_TIME each (15s)
@@ -34,6 +34,8 @@ fuzz: go ## every fuzz target, FUZZ_TIME each (15s)
 
 bench: go ## benchmarks: CPU per login, MB/s of backup and restore
 	@$(GO) test -run '^$$' -bench . -benchmem ./...
+	./.ci/hsm
+	CGO_ENABLED=1 $(GO) test -tags pkcs11 -run '^$$' -bench . -cpu 1,2 ./hsm/pkcs11
 
 bench-backup: build ## strongroom beside restic, borg and kopia, those that are on PATH (SMALL=1: a quick look; PEERS_FLAGS: sizes)
 	@$(BUILD) -o .cache/bin/peers ./cmd/internal/peers

@@ -13,6 +13,7 @@ import (
 
 	"strongroom/cmd/internal/serve"
 	"strongroom/host/relay"
+	"strongroom/hsm/soft"
 )
 
 type serveCommand struct {
@@ -23,6 +24,11 @@ type serveCommand struct {
 	TLSKey  string `name:"tls-key" help:"TLS private key, PEM." env:"STRONGROOM_TLS_KEY" placeholder:"FILE"`
 
 	PassphraseFile string `help:"File with the HSM's passphrase. Without it and STRONGROOM_PASSPHRASE one is made in the data folder." env:"STRONGROOM_PASSPHRASE_FILE" placeholder:"FILE"`
+
+	HSM          string `help:"soft (unless given) or pkcs11; fixed when the fleet is made." env:"STRONGROOM_HSM" placeholder:"soft"`
+	PKCS11Module string `name:"pkcs11-module" help:"The token vendor's PKCS#11 library." env:"STRONGROOM_PKCS11_MODULE" placeholder:"FILE"`
+	PKCS11Token  string `name:"pkcs11-token" help:"Label of the token." env:"STRONGROOM_PKCS11_TOKEN" placeholder:"LABEL"`
+	PINFile      string `name:"pin-file" help:"File with the token's PIN, read at each login; else STRONGROOM_PIN." env:"STRONGROOM_PIN_FILE" placeholder:"FILE"`
 
 	Attempts       int           `group:"rules" help:"Wrong guesses before a record is destroyed, 1 to 10 (10 unless given)." env:"STRONGROOM_ATTEMPTS"`
 	TicketLifetime time.Duration `group:"rules" help:"How long one recovery may take (2m unless given)." env:"STRONGROOM_TICKET_LIFETIME" placeholder:"2m"`
@@ -51,6 +57,7 @@ Examples:
 
   strongroomd serve
   strongroomd serve --data /var/lib/strongroom --listen :443 --tls-cert chain.pem --tls-key key.pem --passphrase-file /run/secrets/hsm
+  strongroomd serve --hsm pkcs11 --pkcs11-module /usr/lib/softhsm/libsofthsm2.so --pkcs11-token vault --pin-file /run/secrets/pin
   strongroomd serve --issuer-key accounts.jwks`
 }
 
@@ -84,7 +91,8 @@ func (c *serveCommand) config(log *slog.Logger) serve.Config {
 	config := serve.Config{
 		Data: c.Data, Listen: c.Listen, Admin: c.Admin, CertFile: c.TLSCert, KeyFile: c.TLSKey,
 		PassphraseFile: c.PassphraseFile,
-		Attempts:       c.Attempts, TicketLifetime: c.TicketLifetime, Suite: c.Suite, IssuerKeys: c.IssuerKey,
+		HSM:            c.HSM, Token: serve.Token{Module: c.PKCS11Module, Label: c.PKCS11Token, PINFile: c.PINFile},
+		Attempts: c.Attempts, TicketLifetime: c.TicketLifetime, Suite: c.Suite, IssuerKeys: c.IssuerKey,
 		AddressRate: relay.Rate{PerSecond: c.AddressPerSecond, Burst: c.AddressBurst},
 		AccountRate: relay.Rate{PerSecond: c.AccountPerSecond, Burst: c.AccountBurst},
 		Connections: c.Connections, InFlight: c.InFlight, TrustedProxies: c.TrustedProxy,
@@ -125,6 +133,23 @@ func greet(w io.Writer, v *serve.Server) {
 	fmt.Fprintf(w, "  fleet pin  %s\n", v.Pin)
 	fmt.Fprintf(w, "  data       %s\n", v.Data)
 	fmt.Fprintf(w, "  rules      %d attempts, then the record is destroyed\n\n", v.Fleet.Policy.Attempts)
+	if v.Fleet.HSM == soft.Kind {
+		greetSoft(w, v)
+	} else {
+		fmt.Fprintf(w, "The HSM is a token (%s): its keys never enter the data folder, and an older copy of that folder is\n"+
+			"refused. Whoever has this machine and the PIN can guess while he has the token; a token in software is\n"+
+			"worth what its files are.\n", v.Fleet.HSM)
+	}
+	if v.OwnIssuer {
+		fmt.Fprintf(w, "\nNext, in another terminal, tokens for an account:\n\n  strongroomd token --data %s --account NAME > NAME.tokens\n\n", v.Data)
+		return
+	}
+	fmt.Fprint(w, "\nAccount tokens come from your own issuer: two for each account, one with audience \"relay\", one with\n"+
+		"the fleet's id (strongroomd fleet shows it).\n\n")
+}
+
+// greetSoft says what a software HSM is worth.
+func greetSoft(w io.Writer, v *serve.Server) {
 	fmt.Fprint(w, "The HSM is software: its keys are a file in the data folder, sealed by a passphrase. Whoever has folder\n"+
 		"and passphrase can guess without limit, and whoever puts an older copy of the folder back gets used\n"+
 		"attempts back. Keep the folder off shared backups.\n")
@@ -133,10 +158,4 @@ func greet(w io.Writer, v *serve.Server) {
 			"nothing but a stray copy of single files. For real use, set STRONGROOM_PASSPHRASE or --passphrase-file\n"+
 			"when the vault is made.\n")
 	}
-	if v.OwnIssuer {
-		fmt.Fprintf(w, "\nNext, in another terminal, tokens for an account:\n\n  strongroomd token --data %s --account NAME > NAME.tokens\n\n", v.Data)
-		return
-	}
-	fmt.Fprint(w, "\nAccount tokens come from your own issuer: two for each account, one with audience \"relay\", one with\n"+
-		"the fleet's id (strongroomd fleet shows it).\n\n")
 }

@@ -29,6 +29,9 @@ type Config struct {
 	Passphrase     []byte // of the HSM; nil and no file: one is made in the data folder
 	PassphraseFile string
 
+	HSM   string // "soft" or "pkcs11"; "" is soft for a new fleet, else the fleet's
+	Token Token  // where the HSM is pkcs11
+
 	// Taken when the fleet is made; later anything but zero or the same is refused.
 	Attempts       int           // 1 to AttemptsMax
 	TicketLifetime time.Duration // how long the second trip of an operation may take

@@ -12,7 +12,6 @@ import (
 	"strongroom/protocol/bundle"
 	"strongroom/protocol/opaque"
 	"strongroom/vault"
-	"strongroom/vault/hal"
 )
 
 // The policy of a fleet for which nothing else is said.
@@ -53,7 +52,7 @@ func (f *folder) found(c *Config) error {
 		return err
 	}
 	err = c.foundAt(at, vault.Founding{
-		Suite: suite, Policy: policy, Issuers: issuers, Isolation: "none", Rollback: "file",
+		Suite: suite, Policy: policy, Issuers: issuers, Isolation: "none", Rollback: c.rollback(),
 	})
 	if err != nil {
 		return err
@@ -65,11 +64,7 @@ func (f *folder) found(c *Config) error {
 }
 
 func (c *Config) foundAt(at string, founding vault.Founding) error {
-	passphrase, err := c.foundingPassphrase(filepath.Join(at, passphraseName))
-	if err != nil {
-		return err
-	}
-	h, err := soft.Create(filepath.Join(at, hsmName), passphrase, c.stretch())
+	h, err := c.createHSM(at)
 	if err != nil {
 		return err
 	}
@@ -174,23 +169,4 @@ func SuiteName(id uint8) string {
 		return SuiteRistretto255
 	}
 	return fmt.Sprintf("unknown (%d)", id)
-}
-
-// openHSM opens the HSM of the vault that is there.
-func (f *folder) openHSM(c *Config) (h hal.HAL, beside bool, err error) {
-	passphrase, beside, err := c.openingPassphrase(f.vault(passphraseName))
-	if err != nil {
-		return nil, false, err
-	}
-	h, err = soft.Open(f.vault(hsmName), passphrase)
-	if errors.Is(err, hal.ErrSecret) {
-		return nil, false, fmt.Errorf("%w is wrong. Nothing was changed; give the one that this vault was made with (STRONGROOM_PASSPHRASE or --passphrase-file): %w", ErrPassphrase, err)
-	}
-	if err != nil {
-		return nil, false, fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	if c.WrapHAL != nil {
-		h = c.WrapHAL(h)
-	}
-	return h, beside, nil
 }

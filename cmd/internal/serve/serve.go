@@ -135,7 +135,7 @@ func (s *Server) open(c *Config) (err error) {
 	}
 	_, err = os.Lstat(s.folder.vault(issuerName))
 	s.OwnIssuer = err == nil
-	if s.hal, s.Beside, err = s.folder.openHSM(c); err != nil {
+	if s.hal, s.Beside, err = s.folder.openHSM(c, fleet.HSM); err != nil {
 		return err
 	}
 	return s.openBox(document, c.Workers)

@@ -1,0 +1,109 @@
+package serve
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"strongroom/hsm/pkcs11"
+	"strongroom/hsm/soft"
+	"strongroom/vault/hal"
+)
+
+// PINEnv is the environment variable of the token's PIN.
+const PINEnv = "STRONGROOM_PIN"
+
+// Token says which PKCS#11 token the vault's HSM is.
+type Token struct {
+	Module  string // path of the vendor's library
+	Label   string
+	PINFile string // "": the PIN is in the environment variable PINEnv
+}
+
+func (t Token) config() pkcs11.Config {
+	c := pkcs11.Config{Module: t.Module, Token: t.Label, PIN: pkcs11.PINEnv(PINEnv)}
+	if t.PINFile != "" {
+		c.PIN = pkcs11.PINFile(t.PINFile)
+	}
+	return c
+}
+
+// rollback is what keeps the durable memory from being put back, as the fleet
+// document says it.
+func (c *Config) rollback() string {
+	if c.HSM == pkcs11.Kind {
+		return "token"
+	}
+	return "file"
+}
+
+// createHSM makes the HSM of a new vault.
+func (c *Config) createHSM(at string) (hal.HAL, error) {
+	switch c.HSM {
+	case "", soft.Kind:
+		passphrase, err := c.foundingPassphrase(filepath.Join(at, passphraseName))
+		if err != nil {
+			return nil, err
+		}
+		return soft.Create(filepath.Join(at, hsmName), passphrase, c.stretch())
+	case pkcs11.Kind:
+		if c.Suite == SuiteRistretto255 {
+			return nil, fmt.Errorf("%w: a PKCS#11 token knows P-256 only. Leave --suite out, or give --hsm soft", ErrPolicy)
+		}
+		h, err := pkcs11.Create(c.Token.config())
+		if errors.Is(err, pkcs11.ErrExists) {
+			return nil, fmt.Errorf("%w: the token %q holds a vault's keys already, and records may live by them. Give the data folder of that vault, or another token; a token that no vault needs is made empty by its vendor's tool: %w", ErrUsage, c.Token.Label, err)
+		}
+		return h, tokenError(err)
+	}
+	return nil, fmt.Errorf("%w: --hsm must be %s or %s", ErrUsage, soft.Kind, pkcs11.Kind)
+}
+
+// openHSM opens the HSM of the vault that is there, which is of the kind that
+// the fleet document says.
+func (f *folder) openHSM(c *Config, kind string) (h hal.HAL, beside bool, err error) {
+	if c.HSM != "" && c.HSM != kind {
+		return nil, false, fmt.Errorf("%w: --hsm says %s, this fleet was made with %s. Leave the flag out, or make a new fleet in another data folder", ErrPolicy, c.HSM, kind)
+	}
+	if kind == pkcs11.Kind {
+		h, err = pkcs11.Open(c.Token.config())
+		err = tokenError(err)
+	} else {
+		h, beside, err = f.openSoft(c)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	if c.WrapHAL != nil {
+		h = c.WrapHAL(h)
+	}
+	return h, beside, nil
+}
+
+// tokenError says what to do about a token that does not open.
+func tokenError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, pkcs11.ErrPIN), errors.Is(err, hal.ErrSecret):
+		return fmt.Errorf("%w of the token: %w. Nothing was changed; set %s or give --pin-file", ErrPassphrase, err, PINEnv)
+	case errors.Is(err, pkcs11.ErrMissing):
+		return fmt.Errorf("%w: %w. Give the token that this vault was made with", ErrDamaged, err)
+	}
+	return fmt.Errorf("%w: the HSM does not open: %w. Look at --pkcs11-module and --pkcs11-token", ErrUsage, err)
+}
+
+func (f *folder) openSoft(c *Config) (h hal.HAL, beside bool, err error) {
+	passphrase, beside, err := c.openingPassphrase(f.vault(passphraseName))
+	if err != nil {
+		return nil, false, err
+	}
+	h, err = soft.Open(f.vault(hsmName), passphrase)
+	if errors.Is(err, hal.ErrSecret) {
+		return nil, false, fmt.Errorf("%w is wrong. Nothing was changed; give the one that this vault was made with (STRONGROOM_PASSPHRASE or --passphrase-file): %w", ErrPassphrase, err)
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return h, beside, nil
+}
