@@ -3,7 +3,6 @@
 package pkcs11
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -107,9 +106,9 @@ func (m *module) find(c Config) (uint, error) {
 	case len(found) > 1:
 		return 0, fmt.Errorf("%w: %d tokens are labelled %q; give the slot too", ErrToken, len(found), c.Token)
 	case len(labels) == 0:
-		return 0, errors.Join(fmt.Errorf("%w: the module shows no initialised token; plug it in, or make one with the vendor's tool", ErrToken), hal.ErrGone)
+		return 0, fmt.Errorf("%w: the module shows no initialised token; plug it in, or make one with the vendor's tool: %w", ErrToken, hal.ErrGone)
 	}
-	return 0, errors.Join(fmt.Errorf("%w: %s; the module shows %s", ErrToken, c.asked(), strings.Join(labels, ", ")), hal.ErrGone)
+	return 0, fmt.Errorf("%w: %s; the module shows %s: %w", ErrToken, c.asked(), strings.Join(labels, ", "), hal.ErrGone)
 }
 
 func (c Config) asked() string {

@@ -86,7 +86,9 @@ func tokenError(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, pkcs11.ErrPIN), errors.Is(err, hal.ErrSecret):
-		return fmt.Errorf("%w of the token: %w. Nothing was changed; set %s or give --pin-file", ErrPassphrase, err, PINEnv)
+		return fmt.Errorf("%w or PIN: %w. Nothing was changed; set %s or give --pin-file", ErrPassphrase, err, PINEnv)
+	case errors.Is(err, pkcs11.ErrNotBuilt):
+		return fmt.Errorf("%w: %w", ErrUsage, err)
 	case errors.Is(err, pkcs11.ErrMissing):
 		return fmt.Errorf("%w: %w. Give the token that this vault was made with", ErrDamaged, err)
 	}
