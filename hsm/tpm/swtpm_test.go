@@ -1,0 +1,221 @@
+package tpm
+
+import (
+	"encoding/binary"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"strongroom/hsm/hsmtest"
+	"strongroom/vault/hal"
+)
+
+// emulator is a real TPM 2.0 in software: swtpm, one process each.
+type emulator struct {
+	state, socket string
+	process       *exec.Cmd
+}
+
+func newEmulator(t testing.TB) *emulator {
+	t.Helper()
+	dir := t.TempDir()
+	e := &emulator{state: filepath.Join(dir, "state"), socket: filepath.Join(dir, "tpm")}
+	if err := os.Mkdir(e.state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	e.start(t)
+	t.Cleanup(e.kill)
+	return e
+}
+
+func (e *emulator) start(t testing.TB) {
+	t.Helper()
+	program, err := exec.LookPath("swtpm")
+	if err != nil {
+		t.Fatal("these tests need a software TPM: apt-get install swtpm (.ci/tpm does it)")
+	}
+	_ = os.Remove(e.socket)
+	e.process = exec.Command(program, "socket", "--tpm2", "--tpmstate", "dir="+e.state,
+		"--server", "type=unixio,path="+e.socket, "--flags", "not-need-init,startup-clear")
+	e.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := e.process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		if c, err := net.Dial("unix", e.socket); err == nil {
+			_ = c.Close()
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("swtpm does not open its socket")
+}
+
+// kill is kill -9.
+func (e *emulator) kill() {
+	if e.process != nil {
+		_ = e.process.Process.Kill()
+		_ = e.process.Wait()
+		e.process = nil
+	}
+}
+
+// maker gives each HSM a TPM and a folder of its own.
+type maker struct{}
+
+func (maker) Groups() []hal.Group { return []hal.Group{hal.P256} }
+
+func (maker) New(t *testing.T) hal.HAL {
+	e := newEmulator(t)
+	h, err := Create(t.TempDir(), Options{Path: e.socket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.Close() })
+	return h
+}
+
+func (maker) Reopen(t *testing.T, h hal.HAL) hal.HAL {
+	return reopen(t, h.(*HSM), h.(*HSM).options)
+}
+
+func reopen(t testing.TB, h *HSM, o Options) *HSM {
+	t.Helper()
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(h.folder.dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = again.Close() })
+	return again
+}
+
+func TestContract(t *testing.T) { hsmtest.Run(t, maker{}) }
+
+// tap sits between HSM and TPM, as one sits at a bus: it sees every byte and
+// may answer in the TPM's place, be slow or cut the line.
+type tap struct {
+	socket   string
+	upstream string
+
+	mu   sync.Mutex
+	hook func(command []byte) verdict // under mu
+	seen []byte                       // under mu: all bytes of both ways
+}
+
+type verdict struct {
+	answer []byte        // in the TPM's place
+	cut    bool          // before the TPM has the command
+	lose   bool          // after the TPM did it: its answer is lost
+	wait   time.Duration // before the answer is handed on
+	change func(answer []byte)
+}
+
+func newTap(t testing.TB, e *emulator) *tap {
+	t.Helper()
+	p := &tap{socket: filepath.Join(t.TempDir(), "tap"), upstream: e.socket}
+	l, err := net.Listen("unix", p.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	t.Cleanup(func() { _ = l.Close(); all.Wait() })
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() { p.serve(c) })
+		}
+	})
+	return p
+}
+
+func (p *tap) set(hook func(command []byte) verdict) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hook = hook
+}
+
+func (p *tap) judge(command []byte) verdict {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen = append(p.seen, command...)
+	if p.hook == nil {
+		return verdict{}
+	}
+	return p.hook(command)
+}
+
+func (p *tap) record(answer []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen = append(p.seen, answer...)
+}
+
+func (p *tap) serve(client net.Conn) {
+	defer client.Close()
+	tpm, err := net.Dial("unix", p.upstream)
+	if err != nil {
+		return
+	}
+	defer tpm.Close()
+	for {
+		command, err := readMessage(client)
+		if err != nil {
+			return
+		}
+		v := p.judge(command)
+		if v.cut {
+			return
+		}
+		answer := v.answer
+		if answer == nil {
+			if _, err := tpm.Write(command); err != nil {
+				return
+			}
+			if answer, err = readMessage(tpm); err != nil {
+				return
+			}
+			p.record(answer)
+		}
+		if v.change != nil {
+			v.change(answer)
+		}
+		time.Sleep(v.wait)
+		if v.lose {
+			return
+		}
+		if _, err := client.Write(answer); err != nil {
+			return
+		}
+	}
+}
+
+func readMessage(r io.Reader) ([]byte, error) {
+	b := make([]byte, headerBytes)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return nil, err
+	}
+	rest := make([]byte, binary.BigEndian.Uint32(b[2:])-headerBytes)
+	_, err := io.ReadFull(r, rest)
+	return append(b, rest...), err
+}
+
+// refusal is a response without sessions that carries a code only.
+func refusal(code uint32) []byte {
+	b := binary.BigEndian.AppendUint16(nil, 0x8001)
+	b = binary.BigEndian.AppendUint32(b, headerBytes)
+	return binary.BigEndian.AppendUint32(b, code)
+}
+
+func commandCode(command []byte) uint32 { return binary.BigEndian.Uint32(command[6:]) }

@@ -1,0 +1,292 @@
+// Package tpm is the HSM that many machines have: a TPM 2.0 (TCG TPM 2.0
+// Library, revision 1.59). Section numbers in the comments are of that.
+//
+// Life of a key: TPM2_Create makes it under a storage key that only this TPM
+// can derive again; it leaves the TPM as two areas, the private one encrypted
+// and bound to the public one. To use it, they are loaded, TPM2_ECDH_ZGen
+// gives the whole point, and what was loaded is flushed, also after an error.
+// Named keys live in the same form in a file: persistent handles are few,
+// shared by everything on the machine, and need the owner's password.
+//
+// What a thief gains. Of the folder: nothing, without this TPM. Of the folder
+// and the right to talk to this TPM (root): all keys may be used, none taken
+// away. With an owner's password, which is not stored here, the second needs
+// that too, or our process. Who listens at the TPM's bus sees points, wrapped
+// keys and public areas; the answers of ECDH_ZGen and Unseal and the durable
+// memory pass encrypted and authenticated. He can try guesses of the owner's
+// password, so let it be a random one. Wrapped keys are as strong as AES-128,
+// which is what every TPM has.
+//
+// The durable memory is in the TPM's NV: putting the folder back does not put
+// it back. Two things to know before one uses it. A software TPM (swtpm) is as
+// good as the disk that holds its state. And a real TPM's NV wears out after
+// some 100,000 writes and slows down before: the vault writes its memory once
+// a commit, so this suits a vault with hundreds of commits a day, not a second.
+package tpm
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/go-tpm/tpm2"
+
+	"strongroom/vault/hal"
+)
+
+// Kind is how status and the fleet's document name this provider.
+const Kind = "tpm"
+
+// PathDefault is Linux's device with a resource manager.
+const PathDefault = "/dev/tpmrm0"
+
+var (
+	// ErrExists: Create found an HSM in the folder; nothing was changed.
+	ErrExists = errors.New("tpm: the folder holds an HSM already")
+	// ErrMissing: Open found none.
+	ErrMissing = errors.New("tpm: the folder holds no HSM")
+	// ErrLocked: another process has it open.
+	ErrLocked = errors.New("tpm: another process uses this HSM")
+	// ErrFile: the file of keys is not one of ours, or was damaged.
+	ErrFile = errors.New("tpm: the HSM's file is damaged")
+	// ErrOther: this is not the TPM that the vault was made with, or it was cleared.
+	ErrOther = errors.New("tpm: another TPM, or a cleared one")
+	// ErrTooLarge: more than hal.MemoryBytes.
+	ErrTooLarge = errors.New("tpm: the durable memory holds 1,024 bytes")
+	// ErrName: a key's name has 1 to 64 bytes, and there are at most 16.
+	ErrName = errors.New("tpm: not a name for another key")
+)
+
+// Options say how to reach a TPM.
+type Options struct {
+	Path      string        // device or unix socket; "" is PathDefault
+	OwnerAuth []byte        // the owner hierarchy's password; none by default
+	Wait      time.Duration // for one command; 0 is 30 s
+}
+
+// String hides the password.
+func (o Options) String() string { return "tpm.Options(" + o.Path + ")" }
+
+// GoString hides the password.
+func (o Options) GoString() string { return o.String() }
+
+func (o Options) withDefaults() Options {
+	if o.Path == "" {
+		o.Path = PathDefault
+	}
+	o.OwnerAuth = bytes.Clone(o.OwnerAuth)
+	if o.Wait == 0 {
+		o.Wait = commandWaitDefault
+	}
+	return o
+}
+
+// HSM is one vault's part of a TPM.
+type HSM struct {
+	options Options
+	folder  *folder
+	turn    chan struct{} // holds one token: who has put it in talks to the TPM
+	closed  chan struct{}
+	once    sync.Once
+
+	at *attached // guarded by turn; nil without a connection
+
+	mu   sync.RWMutex // guards what follows; taken after turn, never while the TPM is asked
+	gone bool
+	keys keyring
+	root secret
+}
+
+var _ hal.HAL = (*HSM)(nil)
+
+func newHSM(dir string, o Options) (*HSM, error) {
+	if bytes.IndexByte(o.OwnerAuth, 0) >= 0 { // see nvPassword
+		return nil, fmt.Errorf("%w: an owner's password with zero bytes does not work here. Nothing was changed; set another one", hal.ErrSecret)
+	}
+	f, err := openFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &HSM{options: o.withDefaults(), folder: f, turn: make(chan struct{}, 1), closed: make(chan struct{})}, nil
+}
+
+// Create makes an HSM: its keys' file in dir, which must exist, and two NV
+// indexes of the owner hierarchy.
+func Create(dir string, o Options) (*HSM, error) {
+	h, err := newHSM(dir, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.create(); err != nil {
+		return nil, errors.Join(explain(err), h.Close())
+	}
+	return h, nil
+}
+
+func (h *HSM) create() (err error) {
+	if found, err := h.folder.has(); err != nil || found {
+		return errors.Join(ErrExists, err)
+	}
+	if _, err := rand.Read(h.keys.salt[:]); err != nil {
+		return err
+	}
+	if h.at, err = attach(h.options, h.keys.salt, nil, h.closed); err != nil {
+		return err
+	}
+	h.keys.storage = h.at.point
+	if err := h.makeRoot(); err != nil {
+		return err
+	}
+	if err := h.defineMemory(); err != nil {
+		return err
+	}
+	if err := h.save(); err != nil { // last: a folder without it holds no HSM
+		return errors.Join(err, h.undefineMemory())
+	}
+	return nil
+}
+
+// Open opens the HSM of a folder with the TPM that it was made with.
+func Open(dir string, o Options) (*HSM, error) {
+	h, err := newHSM(dir, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.open(); err != nil {
+		return nil, errors.Join(explain(err), h.Close())
+	}
+	return h, nil
+}
+
+func (h *HSM) open() error {
+	file, err := h.folder.read()
+	if err != nil {
+		return err
+	}
+	if h.keys, err = parseKeys(file); err != nil {
+		return err
+	}
+	err = h.do(func(a *attached) (err error) {
+		h.root, err = a.unseal(h.keys.root)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if !h.keys.checks(file, h.root) {
+		return fmt.Errorf("%w: %s", ErrFile, keysFile)
+	}
+	_, err = h.ReadMemory()
+	return err
+}
+
+// do runs f with the TPM to itself. A connection that turns out to be lost,
+// because the TPM was restarted, is made anew once and f runs again from its
+// start. A TPM that just does not answer in time is not asked twice.
+func (h *HSM) do(f func(*attached) error) error {
+	if h.isClosed() {
+		return hal.ErrGone
+	}
+	select {
+	case h.turn <- struct{}{}:
+		defer func() { <-h.turn }()
+	case <-h.closed:
+		return hal.ErrGone
+	}
+	for {
+		fresh := h.at == nil
+		err := h.try(f)
+		if lost(err) && h.at != nil {
+			h.at.detach()
+			h.at = nil
+		}
+		if err == nil || fresh || !lost(err) || errors.Is(err, errLate) || h.isClosed() {
+			return explain(err)
+		}
+	}
+}
+
+func (h *HSM) try(f func(*attached) error) (err error) {
+	if h.at == nil {
+		if h.at, err = attach(h.options, h.keys.salt, h.keys.storage[:], h.closed); err != nil {
+			return err
+		}
+	}
+	return f(h.at)
+}
+
+func (h *HSM) isClosed() bool {
+	select {
+	case <-h.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// hold runs f, which asks the TPM nothing, while keys and root stay.
+func (h *HSM) hold(f func() error) error {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if h.gone {
+		return hal.ErrGone
+	}
+	return f()
+}
+
+// Kind names the provider.
+func (h *HSM) Kind() string { return Kind }
+
+// randomBytesMax is what one TPM2_GetRandom surely gives: a SHA-256 digest.
+const randomBytesMax = 32
+
+// Random gives bits of the TPM xor bits of the operating system, so that
+// neither alone chooses them.
+func (h *HSM) Random(p []byte) error {
+	if _, err := rand.Read(p); err != nil {
+		return err
+	}
+	return h.do(func(a *attached) error { return a.mixRandom(p) })
+}
+
+func (a *attached) mixRandom(p []byte) error {
+	for len(p) > 0 {
+		got, err := tpm2.GetRandom{BytesRequested: uint16(min(len(p), randomBytesMax))}.Execute(a, a.answers)
+		if err != nil {
+			return err
+		}
+		n := len(got.RandomBytes.Buffer)
+		if n == 0 || n > len(p) {
+			return fmt.Errorf("%w: %d random bytes", errLost, n)
+		}
+		for i, b := range got.RandomBytes.Buffer {
+			p[i] ^= b
+		}
+		p = p[n:]
+	}
+	return nil
+}
+
+// Close forgets what is unlocked and lets another process open the folder. It
+// does not wait for a TPM that is slow.
+func (h *HSM) Close() (err error) {
+	h.once.Do(func() {
+		close(h.closed) // who waits for the TPM now gets hal.ErrGone
+		h.turn <- struct{}{}
+		defer func() { <-h.turn }()
+		if h.at != nil {
+			h.at.detach()
+			h.at = nil
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.gone, h.keys = true, keyring{}
+		clear(h.root[:])
+		clear(h.options.OwnerAuth)
+		err = h.folder.close()
+	})
+	return err
+}
