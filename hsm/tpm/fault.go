@@ -54,7 +54,9 @@ func known(err error) bool {
 }
 
 // lost says whether another connection may help.
-func lost(err error) bool { return !known(err) && (!answered(err) || is(err, codesStale)) }
+func lost(err error) bool {
+	return err != nil && !known(err) && (!answered(err) || is(err, codesStale))
+}
 
 // explain gives err the name that the contract has for it, and a sentence.
 func explain(err error) error {

@@ -183,6 +183,9 @@ func (h *HSM) open() error {
 	return err
 }
 
+// triesMax is how often do begins.
+const triesMax = 2
+
 // do runs f with the TPM to itself. A connection that turns out to be lost,
 // because the TPM was restarted, is made anew once and f runs again from its
 // start. A TPM that just does not answer in time is not asked twice.
@@ -196,14 +199,13 @@ func (h *HSM) do(f func(*attached) error) error {
 	case <-h.closed:
 		return hal.ErrGone
 	}
-	for {
-		fresh := h.at == nil
+	for try := 1; ; try++ {
 		err := h.try(f)
-		if lost(err) && h.at != nil {
+		if h.at != nil && (lost(err) || h.at.broken != nil) {
 			h.at.detach()
 			h.at = nil
 		}
-		if err == nil || fresh || !lost(err) || errors.Is(err, errLate) || h.isClosed() {
+		if err == nil || try == triesMax || !lost(err) || errors.Is(err, errLate) || h.isClosed() {
 			return explain(err)
 		}
 	}
