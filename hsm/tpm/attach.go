@@ -122,7 +122,6 @@ func (a *attached) sweep() error {
 
 // First handles of the ranges (Part 2 §7.2).
 const (
-	handlesNV        = 0x01000000
 	handlesSession   = 0x02000000
 	handlesTransient = 0x80000000
 	handlesMax       = 254

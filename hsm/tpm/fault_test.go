@@ -137,7 +137,9 @@ func TestLostAnswers(t *testing.T) {
 				count++
 				return verdict{cut: count == at+1 && at%2 == 0, lose: count == at+1 && at%2 == 1}
 			})
-			if err := call(); err != nil {
+			err := call()
+			p.set(nil)
+			if err != nil {
 				t.Fatalf("%s, line cut at command %d: %v", name, at, err)
 			}
 			if count <= at {
@@ -145,7 +147,6 @@ func TestLostAnswers(t *testing.T) {
 			}
 			cuts++
 		}
-		p.set(nil)
 		if cuts == 0 {
 			t.Fatalf("%s asked the TPM nothing", name)
 		}
@@ -211,15 +212,18 @@ func TestBusyTPM(t *testing.T) {
 			}
 			return verdict{}
 		})
-		if err := u.calls()["WriteMemory"](); err != nil || count != busyRetriesMax+1 {
+		err := u.calls()["WriteMemory"]()
+		p.set(nil)
+		if err != nil || count != busyRetriesMax+1 {
 			t.Errorf("%v, then ready: %v after %d commands", code, err, count)
 		}
 		count = 0
 		p.set(func([]byte) verdict { count++; return verdict{answer: refusal(uint32(code))} })
-		if err := u.calls()["WriteMemory"](); !errors.Is(err, want) || count != busyRetriesMax+1 {
+		err = u.calls()["WriteMemory"]()
+		p.set(nil)
+		if !errors.Is(err, want) || count != busyRetriesMax+1 {
 			t.Errorf("%v for ever: %v after %d commands", code, err, count)
 		}
-		p.set(nil)
 		if err := u.calls()["MultiplyWrapped"](); err != nil {
 			t.Errorf("after %v: %v", code, err)
 		}
@@ -277,6 +281,8 @@ func TestFlush(t *testing.T) {
 		t.Fatalf("%d objects and %d sessions are in the TPM", objects, sessions)
 	}
 }
+
+const handlesNV = 0x01000000 // first of the NV indexes (Part 2 §7.2)
 
 // TestNoRoom fills the TPM's NV until it takes nothing more.
 func TestNoRoom(t *testing.T) {

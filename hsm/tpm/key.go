@@ -156,7 +156,7 @@ func (h *HSM) MakeOPRFKey(g hal.Group) (wrapped, public []byte, err error) {
 // MultiplyWrapped is the evaluation.
 func (h *HSM) MultiplyWrapped(g hal.Group, wrapped, point []byte) (product []byte, err error) {
 	if g != hal.P256 {
-		return nil, hal.ErrGroup
+		return nil, hal.ErrWrapped
 	}
 	if _, _, err := expand(point); err != nil {
 		return nil, err

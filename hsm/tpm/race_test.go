@@ -1,0 +1,5 @@
+//go:build race
+
+package tpm
+
+const raceEnabled = true
