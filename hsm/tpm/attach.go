@@ -57,13 +57,13 @@ func (a *attached) open(o Options, salt [saltBytes]byte, want []byte) error {
 	if want != nil && !bytes.Equal(point, want) {
 		return fmt.Errorf("%w: its storage key is another one. Nothing was changed; use the TPM that the vault was made with", ErrOther)
 	}
-	x, y, err := expand(point)
+	expanded, err := expand(point)
 	if err != nil {
 		return err
 	}
 	a.point = [pointBytes]byte(point)
 	a.public = storageTemplate(salt)
-	a.public.Unique = unique(x, y)
+	a.public.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, expanded)
 	name, err := tpm2.ObjectName(&a.public)
 	if err != nil {
 		return err

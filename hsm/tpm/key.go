@@ -53,7 +53,7 @@ func (a *attached) make(p purpose) (b blob, err error) {
 	for range makeTriesMax {
 		made, err := tpm2.Create{
 			ParentHandle: a.parent(),
-			InPublic:     tpm2.New2B(keyTemplate(p, nil, nil)),
+			InPublic:     tpm2.New2B(keyTemplate(p, coordinates(nil, nil))),
 		}.Execute(a, a.answers)
 		if err != nil {
 			return b, err
@@ -62,14 +62,14 @@ func (a *attached) make(p purpose) (b blob, err error) {
 		if err != nil {
 			return b, err
 		}
-		x, y, err := expand(point)
+		expanded, err := expand(point)
 		if err != nil {
 			return b, err
 		}
 		if n := len(made.OutPrivate.Buffer); n < privateBytesMin || n > privateBytesMax {
 			return b, fmt.Errorf("%w: a private area of %d bytes", errUnfit, n)
 		}
-		if same(&made.OutPublic, keyTemplate(p, x, y)) {
+		if same(&made.OutPublic, keyTemplate(p, expanded)) {
 			return blob{[pointBytes]byte(point), made.OutPrivate.Buffer}, nil
 		}
 	}
@@ -110,19 +110,15 @@ func (a *attached) with(public tpm2.TPMTPublic, private []byte, f func(tpm2.Name
 }
 
 // multiply is TPM2_ECDH_ZGen (Part 3 §14.5) with a key that is loaded for it.
-func (a *attached) multiply(p purpose, b blob, point []byte) (product []byte, err error) {
-	kx, ky, err := expand(b.point[:])
+func (a *attached) multiply(p purpose, b blob, point *tpm2.TPMSECCPoint) (product []byte, err error) {
+	public, err := expand(b.point[:])
 	if err != nil {
 		return nil, errLoad
 	}
-	x, y, err := expand(point)
-	if err != nil {
-		return nil, err
-	}
-	err = a.with(keyTemplate(p, kx, ky), b.private, func(key tpm2.NamedHandle) error {
+	err = a.with(keyTemplate(p, public), b.private, func(key tpm2.NamedHandle) error {
 		z, err := tpm2.ECDHZGen{
 			KeyHandle: tpm2.AuthHandle{Handle: key.Handle, Name: key.Name, Auth: a.answers},
-			InPoint:   tpm2.New2B(tpm2.TPMSECCPoint{X: tpm2.TPM2BECCParameter{Buffer: x}, Y: tpm2.TPM2BECCParameter{Buffer: y}}),
+			InPoint:   tpm2.New2B(*point),
 		}.Execute(a)
 		if err != nil {
 			return err
@@ -158,7 +154,8 @@ func (h *HSM) MultiplyWrapped(g hal.Group, wrapped, point []byte) (product []byt
 	if g != hal.P256 {
 		return nil, hal.ErrWrapped
 	}
-	if _, _, err := expand(point); err != nil {
+	valid, err := expand(point)
+	if err != nil {
 		return nil, err
 	}
 	b, err := unwrap(wrapped)
@@ -166,7 +163,7 @@ func (h *HSM) MultiplyWrapped(g hal.Group, wrapped, point []byte) (product []byt
 		return nil, err
 	}
 	err = h.do(func(a *attached) error {
-		product, err = a.multiply(purposeOPRF, b, point)
+		product, err = a.multiply(purposeOPRF, b, valid)
 		return asError(err, errLoad, hal.ErrWrapped)
 	})
 	return product, err
@@ -240,7 +237,8 @@ func (h *HSM) PublicKey(name string) ([]byte, error) {
 
 // Multiply multiplies by a named key.
 func (h *HSM) Multiply(name string, point []byte) (product []byte, err error) {
-	if _, _, err := expand(point); err != nil {
+	valid, err := expand(point)
+	if err != nil {
 		return nil, err
 	}
 	b, err := h.named(name)
@@ -248,7 +246,7 @@ func (h *HSM) Multiply(name string, point []byte) (product []byte, err error) {
 		return nil, err
 	}
 	err = h.do(func(a *attached) error {
-		product, err = a.multiply(purposeNamed(name), b, point)
+		product, err = a.multiply(purposeNamed(name), b, valid)
 		return asError(err, errLoad, fmt.Errorf("%w: the key %q does not load", ErrOther, name))
 	})
 	return product, err

@@ -41,7 +41,7 @@ func storageTemplate(salt [saltBytes]byte) tpm2.TPMTPublic {
 			},
 			CurveID: tpm2.TPMECCNistP256,
 		}),
-		Unique: unique(salt[:], make([]byte, coordinateBytes)),
+		Unique: tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, coordinates(salt[:], make([]byte, coordinateBytes))),
 	}
 }
 
@@ -65,7 +65,7 @@ func (p purpose) digest() tpm2.TPM2BDigest {
 
 // keyTemplate is a P-256 key for TPM2_ECDH_ZGen that never leaves this TPM:
 // fixedTPM and fixedParent forbid duplication.
-func keyTemplate(p purpose, x, y []byte) tpm2.TPMTPublic {
+func keyTemplate(p purpose, public *tpm2.TPMSECCPoint) tpm2.TPMTPublic {
 	return tpm2.TPMTPublic{
 		Type:    tpm2.TPMAlgECC,
 		NameAlg: tpm2.TPMAlgSHA256,
@@ -75,7 +75,7 @@ func keyTemplate(p purpose, x, y []byte) tpm2.TPMTPublic {
 		},
 		AuthPolicy: p.digest(),
 		Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgECC, &tpm2.TPMSECCParms{CurveID: tpm2.TPMECCNistP256}),
-		Unique:     unique(x, y),
+		Unique:     tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, public),
 	}
 }
 
@@ -91,25 +91,23 @@ func rootTemplate(unique []byte) tpm2.TPMTPublic {
 	}
 }
 
-func unique(x, y []byte) tpm2.TPMUPublicID {
-	return tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{
-		X: tpm2.TPM2BECCParameter{Buffer: x}, Y: tpm2.TPM2BECCParameter{Buffer: y},
-	})
-}
-
 // expand gives the coordinates of a SEC1 compressed point, or hal.ErrPoint.
 // It looks here and not in the TPM: an invalid point would tell about the
 // scalar where a TPM forgets to look.
-func expand(point []byte) (x, y []byte, err error) {
+func expand(point []byte) (*tpm2.TPMSECCPoint, error) {
 	if len(point) != pointBytes {
-		return nil, nil, hal.ErrPoint
+		return nil, hal.ErrPoint
 	}
 	p, err := nistec.NewP256Point().SetBytes(point)
 	if err != nil {
-		return nil, nil, hal.ErrPoint
+		return nil, hal.ErrPoint
 	}
 	whole := p.Bytes()
-	return whole[1 : 1+coordinateBytes], whole[1+coordinateBytes:], nil
+	return coordinates(whole[1:1+coordinateBytes], whole[1+coordinateBytes:]), nil
+}
+
+func coordinates(x, y []byte) *tpm2.TPMSECCPoint {
+	return &tpm2.TPMSECCPoint{X: tpm2.TPM2BECCParameter{Buffer: x}, Y: tpm2.TPM2BECCParameter{Buffer: y}}
 }
 
 // compress undoes expand for what a TPM answers. TPMs may leave leading zeros

@@ -250,12 +250,12 @@ func TestSwappedKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, y, err := expand(b.point[:])
+	point, err := expand(b.point[:])
 	if err != nil {
 		t.Fatal(err)
 	}
 	var parameters []byte
-	public := tpm2.Marshal(keyTemplate(purposeOPRF, x, y))
+	public := tpm2.Marshal(keyTemplate(purposeOPRF, point))
 	for _, part := range [][]byte{b.private, public} {
 		parameters = append(binary.BigEndian.AppendUint16(parameters, uint16(len(part))), part...)
 	}
@@ -335,17 +335,16 @@ func TestLeadingZeros(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			x, y, err := expand(p.BytesCompressed())
+			whole, err := expand(p.BytesCompressed())
 			if err != nil {
 				t.Fatal(err)
 			}
+			x, y := whole.X.Buffer, whole.Y.Buffer
 			if x[0] != 0 && y[0] != 0 {
 				continue
 			}
 			found++
-			got, err := compress(&tpm2.TPMSECCPoint{
-				X: tpm2.TPM2BECCParameter{Buffer: bytes.TrimLeft(x, "\x00")}, Y: tpm2.TPM2BECCParameter{Buffer: bytes.TrimLeft(y, "\x00")},
-			})
+			got, err := compress(coordinates(bytes.TrimLeft(x, "\x00"), bytes.TrimLeft(y, "\x00")))
 			if err != nil || !bytes.Equal(got, p.BytesCompressed()) {
 				t.Fatalf("%x %x: %v", x, y, err)
 			}
