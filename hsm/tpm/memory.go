@@ -151,11 +151,14 @@ func (h *HSM) defineMemory() error {
 
 func (h *HSM) undefineMemory() error { return h.undefine(slotsCount) }
 
-// undefine removes the first n indexes.
+// undefine removes the first n indexes; one that is gone already is no error.
 func (h *HSM) undefine(n int) error {
 	for i := range n {
 		public := indexPublic(h.keys.index+uint32(i), false)
 		got, err := tpm2.NVReadPublic{NVIndex: public.NVIndex}.Execute(h.at)
+		if errors.Is(err, tpm2.TPMRCHandle) {
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -200,3 +200,43 @@ func TestOtherUserOfTheTPM(t *testing.T) {
 		t.Fatalf("%q, %v", got, err)
 	}
 }
+
+// TestRemove: the TPM has its room back, the folder can be used again, and a
+// second removal, or one of a TPM whose owner was faster, does no harm.
+func TestRemove(t *testing.T) {
+	e := newEmulator(t)
+	dir, o := t.TempDir(), Options{Path: e.socket}
+	for range 3 {
+		h, err := Create(dir, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u := use(t, h)
+		if err := Remove(dir, o); !errors.Is(err, ErrLocked) {
+			t.Fatalf("in use: %v", err)
+		}
+		if err := errors.Join(h.Close(), Remove(dir, o)); err != nil {
+			t.Fatal(err)
+		}
+		if err := Remove(dir, o); !errors.Is(err, ErrMissing) {
+			t.Fatalf("removed already: %v", err)
+		}
+		h, err = Create(dir, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.MultiplyWrapped(hal.P256, u.wrapped, u.public); !errors.Is(err, hal.ErrWrapped) {
+			t.Fatalf("a removed HSM's key: %v", err)
+		}
+		err = h.do(func(a *attached) error {
+			left, err := a.handles(handlesNV, handlesMax)
+			if len(left) != slotsCount {
+				t.Errorf("%d NV indexes", len(left))
+			}
+			return errors.Join(err, h.undefine(1))
+		})
+		if err := errors.Join(err, h.Close(), Remove(dir, o)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

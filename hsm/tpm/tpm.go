@@ -29,6 +29,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -162,6 +163,15 @@ func Open(dir string, o Options) (*HSM, error) {
 }
 
 func (h *HSM) open() error {
+	if err := h.unlock(); err != nil {
+		return err
+	}
+	_, err := h.ReadMemory()
+	return err
+}
+
+// unlock reads the keys' file and unseals the root.
+func (h *HSM) unlock() error {
 	file, err := h.folder.read()
 	if err != nil {
 		return err
@@ -179,8 +189,7 @@ func (h *HSM) open() error {
 	if !h.keys.checks(file, h.root) {
 		return fmt.Errorf("%w: %s", ErrFile, keysFile)
 	}
-	_, err = h.ReadMemory()
-	return err
+	return nil
 }
 
 // triesMax is how often do begins.
@@ -200,24 +209,29 @@ func (h *HSM) do(f func(*attached) error) error {
 		return hal.ErrGone
 	}
 	for try := 1; ; try++ {
-		err := h.try(f)
-		if h.at != nil && (lost(err) || h.at.broken != nil) {
+		err := h.connect()
+		again := lost(err)
+		if err == nil {
+			err = f(h.at)
+			// What f uses has no password, or one that we made: if the TPM
+			// refuses it, the session is out of step.
+			again = lost(err) || is(err, codesSecret)
+		}
+		if h.at != nil && (again || h.at.broken != nil) {
 			h.at.detach()
 			h.at = nil
 		}
-		if err == nil || try == triesMax || !lost(err) || errors.Is(err, errLate) || h.isClosed() {
+		if !again || try == triesMax || errors.Is(err, errLate) || h.isClosed() {
 			return explain(err)
 		}
 	}
 }
 
-func (h *HSM) try(f func(*attached) error) (err error) {
+func (h *HSM) connect() (err error) {
 	if h.at == nil {
-		if h.at, err = attach(h.options, h.keys.salt, h.keys.storage[:], h.closed); err != nil {
-			return err
-		}
+		h.at, err = attach(h.options, h.keys.salt, h.keys.storage[:], h.closed)
 	}
-	return f(h.at)
+	return err
 }
 
 func (h *HSM) isClosed() bool {
@@ -237,6 +251,23 @@ func (h *HSM) hold(f func() error) error {
 		return hal.ErrGone
 	}
 	return f()
+}
+
+// Remove takes the HSM of a folder out of its TPM and out of the folder: all
+// that it sealed and wrapped is lost. Where a founding was interrupted, it
+// gives the TPM its NV room back.
+func Remove(dir string, o Options) error {
+	h, err := newHSM(dir, o)
+	if err != nil {
+		return err
+	}
+	if err = h.unlock(); err == nil {
+		err = h.do(func(*attached) error { return h.undefineMemory() })
+	}
+	if err == nil {
+		err = os.Remove(h.folder.path())
+	}
+	return errors.Join(explain(err), h.Close())
 }
 
 // Kind names the provider.

@@ -237,6 +237,30 @@ func TestBusTampering(t *testing.T) {
 	}
 }
 
+// TestCommandTampering changes a byte of one command that a session covers:
+// the TPM refuses it, and the call succeeds over a new line.
+func TestCommandTampering(t *testing.T) {
+	h, p, _ := tapped(t)
+	u := use(t, h)
+	for name, call := range u.calls() {
+		changed := 0
+		p.set(func(command []byte) verdict {
+			switch tpm2.TPMCC(commandCode(command)) {
+			case tpm2.TPMCCECDHZGen, tpm2.TPMCCNVWrite, tpm2.TPMCCNVRead, tpm2.TPMCCGetRandom, tpm2.TPMCCCreate:
+				if changed++; changed == 1 {
+					command[len(command)-1] ^= 1
+				}
+			}
+			return verdict{}
+		})
+		err := call()
+		p.set(nil)
+		if err != nil || changed < 2 {
+			t.Errorf("%s, %d such commands: %v", name, changed, err)
+		}
+	}
+}
+
 // TestSwappedKey: who sits in the bus and has the TPM load another key of the
 // vault gets an error, not a product with that key.
 func TestSwappedKey(t *testing.T) {
