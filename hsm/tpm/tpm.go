@@ -33,8 +33,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/go-tpm/tpm2"
-
 	"strongroom/vault/hal"
 )
 
@@ -192,67 +190,6 @@ func (h *HSM) unlock() error {
 	return nil
 }
 
-// triesMax is how often do begins.
-const triesMax = 2
-
-// do runs f with the TPM to itself. A connection that turns out to be lost,
-// because the TPM was restarted, is made anew once and f runs again from its
-// start. A TPM that just does not answer in time is not asked twice.
-func (h *HSM) do(f func(*attached) error) error {
-	if h.isClosed() {
-		return hal.ErrGone
-	}
-	select {
-	case h.turn <- struct{}{}:
-		defer func() { <-h.turn }()
-	case <-h.closed:
-		return hal.ErrGone
-	}
-	for try := 1; ; try++ {
-		err := h.connect()
-		again := lost(err)
-		if err == nil {
-			err = f(h.at)
-			// What f uses has no password, or one that we made: if the TPM
-			// refuses it, the session is out of step.
-			again = lost(err) || is(err, codesSecret)
-		}
-		if h.at != nil && (again || h.at.broken != nil) {
-			h.at.detach()
-			h.at = nil
-		}
-		if !again || try == triesMax || errors.Is(err, errLate) || h.isClosed() {
-			return explain(err)
-		}
-	}
-}
-
-func (h *HSM) connect() (err error) {
-	if h.at == nil {
-		h.at, err = attach(h.options, h.keys.salt, h.keys.storage[:], h.closed)
-	}
-	return err
-}
-
-func (h *HSM) isClosed() bool {
-	select {
-	case <-h.closed:
-		return true
-	default:
-		return false
-	}
-}
-
-// hold runs f, which asks the TPM nothing, while keys and root stay.
-func (h *HSM) hold(f func() error) error {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	if h.gone {
-		return hal.ErrGone
-	}
-	return f()
-}
-
 // Remove takes the HSM of a folder out of its TPM and out of the folder: all
 // that it sealed and wrapped is lost. Where a founding was interrupted, it
 // gives the TPM its NV room back.
@@ -272,36 +209,6 @@ func Remove(dir string, o Options) error {
 
 // Kind names the provider.
 func (h *HSM) Kind() string { return Kind }
-
-// randomBytesMax is what one TPM2_GetRandom surely gives: a SHA-256 digest.
-const randomBytesMax = 32
-
-// Random gives bits of the TPM xor bits of the operating system, so that
-// neither alone chooses them.
-func (h *HSM) Random(p []byte) error {
-	if _, err := rand.Read(p); err != nil {
-		return err
-	}
-	return h.do(func(a *attached) error { return a.mixRandom(p) })
-}
-
-func (a *attached) mixRandom(p []byte) error {
-	for len(p) > 0 {
-		got, err := tpm2.GetRandom{BytesRequested: uint16(min(len(p), randomBytesMax))}.Execute(a, a.answers)
-		if err != nil {
-			return err
-		}
-		n := len(got.RandomBytes.Buffer)
-		if n == 0 || n > len(p) {
-			return fmt.Errorf("%w: %d random bytes", errLost, n)
-		}
-		for i, b := range got.RandomBytes.Buffer {
-			p[i] ^= b
-		}
-		p = p[n:]
-	}
-	return nil
-}
 
 // Close forgets what is unlocked and lets another process open the folder. It
 // does not wait for a TPM that is slow.
