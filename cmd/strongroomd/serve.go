@@ -14,6 +14,7 @@ import (
 	"strongroom/cmd/internal/serve"
 	"strongroom/host/relay"
 	"strongroom/hsm/soft"
+	"strongroom/hsm/tpm"
 )
 
 type serveCommand struct {
@@ -25,9 +26,10 @@ type serveCommand struct {
 
 	PassphraseFile string `help:"File with the HSM's passphrase. Without it and STRONGROOM_PASSPHRASE one is made in the data folder." env:"STRONGROOM_PASSPHRASE_FILE" placeholder:"FILE"`
 
-	HSM          string `help:"soft (unless given) or pkcs11; fixed when the fleet is made." env:"STRONGROOM_HSM" placeholder:"soft"`
+	HSM          string `help:"soft (unless given), pkcs11 or tpm; fixed when the fleet is made." env:"STRONGROOM_HSM" placeholder:"soft"`
 	PKCS11Module string `name:"pkcs11-module" help:"The token vendor's PKCS#11 library." env:"STRONGROOM_PKCS11_MODULE" placeholder:"FILE"`
 	PKCS11Token  string `name:"pkcs11-token" help:"Label of the token." env:"STRONGROOM_PKCS11_TOKEN" placeholder:"LABEL"`
+	TPMPath      string `name:"tpm-path" help:"Device or unix socket of the TPM (/dev/tpmrm0 unless given). Its owner's password, if it has one, is given as passphrase." env:"STRONGROOM_TPM_PATH" placeholder:"PATH"`
 	PINFile      string `name:"pin-file" help:"File with the token's PIN, read at each login; else STRONGROOM_PIN." env:"STRONGROOM_PIN_FILE" placeholder:"FILE"`
 
 	Attempts       int           `group:"rules" help:"Wrong guesses before a record is destroyed, 1 to 10 (10 unless given)." env:"STRONGROOM_ATTEMPTS"`
@@ -91,7 +93,7 @@ func (c *serveCommand) config(log *slog.Logger) serve.Config {
 	config := serve.Config{
 		Data: c.Data, Listen: c.Listen, Admin: c.Admin, CertFile: c.TLSCert, KeyFile: c.TLSKey,
 		PassphraseFile: c.PassphraseFile,
-		HSM:            c.HSM, Token: serve.Token{Module: c.PKCS11Module, Label: c.PKCS11Token, PINFile: c.PINFile},
+		HSM:            c.HSM, Token: serve.Token{Module: c.PKCS11Module, Label: c.PKCS11Token, PINFile: c.PINFile}, TPMPath: c.TPMPath,
 		Attempts: c.Attempts, TicketLifetime: c.TicketLifetime, Suite: c.Suite, IssuerKeys: c.IssuerKey,
 		AddressRate: relay.Rate{PerSecond: c.AddressPerSecond, Burst: c.AddressBurst},
 		AccountRate: relay.Rate{PerSecond: c.AccountPerSecond, Burst: c.AccountBurst},
@@ -133,9 +135,14 @@ func greet(w io.Writer, v *serve.Server) {
 	fmt.Fprintf(w, "  fleet pin  %s\n", v.Pin)
 	fmt.Fprintf(w, "  data       %s\n", v.Data)
 	fmt.Fprintf(w, "  rules      %d attempts, then the record is destroyed\n\n", v.Fleet.Policy.Attempts)
-	if v.Fleet.HSM == soft.Kind {
+	switch v.Fleet.HSM {
+	case soft.Kind:
 		greetSoft(w, v)
-	} else {
+	case tpm.Kind:
+		fmt.Fprint(w, "The HSM is a TPM: its keys never leave it, and an older copy of the data folder is refused. Whoever is\n"+
+			"root on this machine can use the keys while he is. The TPM's memory is written at every commit, and real\n"+
+			"ones wear out after some 100,000 writes: not for a busy vault.\n")
+	default:
 		fmt.Fprintf(w, "The HSM is a token (%s): its keys never enter the data folder, and an older copy of that folder is\n"+
 			"refused. Whoever has this machine and the PIN can guess while he has the token; a token in software is\n"+
 			"worth what its files are.\n", v.Fleet.HSM)

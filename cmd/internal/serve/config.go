@@ -26,11 +26,12 @@ type Config struct {
 
 	CertFile, KeyFile string // TLS; without them Listen must be a loopback address
 
-	Passphrase     []byte // of the HSM; nil and no file: one is made in the data folder
+	Passphrase     []byte // of the HSM; nil and no file: one is made in the data folder (soft), or none needed (tpm)
 	PassphraseFile string
 
-	HSM   string // "soft" or "pkcs11"; "" is soft for a new fleet, else the fleet's
-	Token Token  // where the HSM is pkcs11
+	HSM     string // "soft", "pkcs11" or "tpm"; "" is soft for a new fleet, else the fleet's
+	Token   Token  // where the HSM is pkcs11
+	TPMPath string // where it is tpm: device or unix socket; "" is tpm.PathDefault
 
 	// Taken when the fleet is made; later anything but zero or the same is refused.
 	Attempts       int           // 1 to AttemptsMax

@@ -13,7 +13,7 @@ import (
 //	lock                 held by the process that serves
 //	vault/fleet.cbor     the fleet document, public
 //	vault/island.sealed  the island's keys, sealed by the HSM
-//	vault/hsm/           the software HSM
+//	vault/hsm/           the software HSM, or what the TPM wrapped
 //	vault/hsm.passphrase only when none was given
 //	vault/issuer.key     the built-in issuer's private key, if there is one
 //	vault/log/           the sealed log

@@ -34,7 +34,7 @@ func (f *folder) found(c *Config) error {
 	}
 	at := filepath.Join(f.path, foundingName)
 	// What an interrupted founding left was never announced to anybody.
-	if err := os.RemoveAll(at); err != nil {
+	if err := errors.Join(c.removeHSM(filepath.Join(at, hsmName)), os.RemoveAll(at)); err != nil {
 		return err
 	}
 	for _, name := range []string{"", hsmName, logName} {

@@ -7,6 +7,7 @@ import (
 
 	"strongroom/hsm/pkcs11"
 	"strongroom/hsm/soft"
+	"strongroom/hsm/tpm"
 	"strongroom/vault/hal"
 )
 
@@ -31,8 +32,11 @@ func (t Token) config() pkcs11.Config {
 // rollback is what keeps the durable memory from being put back, as the fleet
 // document says it.
 func (c *Config) rollback() string {
-	if c.HSM == pkcs11.Kind {
+	switch c.HSM {
+	case pkcs11.Kind:
 		return "token"
+	case tpm.Kind:
+		return "tpm"
 	}
 	return "file"
 }
@@ -55,8 +59,10 @@ func (c *Config) createHSM(at string) (hal.HAL, error) {
 			return nil, fmt.Errorf("%w: the token %q holds a vault's keys already, and records may live by them. Give the data folder of that vault, or another token; a token that no vault needs is made empty by its vendor's tool: %w", ErrUsage, c.Token.Label, err)
 		}
 		return h, tokenError(err)
+	case tpm.Kind:
+		return c.createTPM(at)
 	}
-	return nil, fmt.Errorf("%w: --hsm must be %s or %s", ErrUsage, soft.Kind, pkcs11.Kind)
+	return nil, fmt.Errorf("%w: --hsm must be %s, %s or %s", ErrUsage, soft.Kind, pkcs11.Kind, tpm.Kind)
 }
 
 // openHSM opens the HSM of the vault that is there, which is of the kind that
@@ -65,10 +71,13 @@ func (f *folder) openHSM(c *Config, kind string) (h hal.HAL, beside bool, err er
 	if c.HSM != "" && c.HSM != kind {
 		return nil, false, fmt.Errorf("%w: --hsm says %s, this fleet was made with %s. Leave the flag out, or make a new fleet in another data folder", ErrPolicy, c.HSM, kind)
 	}
-	if kind == pkcs11.Kind {
+	switch kind {
+	case pkcs11.Kind:
 		h, err = pkcs11.Open(c.Token.config())
 		err = tokenError(err)
-	} else {
+	case tpm.Kind:
+		h, err = f.openTPM(c)
+	default:
 		h, beside, err = f.openSoft(c)
 	}
 	if err != nil {
