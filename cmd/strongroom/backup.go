@@ -44,7 +44,7 @@ func (c *backupCmd) Run(s *session) (err error) {
 		return &usageError{"nothing to back up: name a file or a folder (later runs remember it)"}
 	}
 	vaultSays := s.lookAtVault(settings)
-	report, err := s.backup(settings, key)
+	report, err := s.backup(settings, &key)
 	if err != nil {
 		return err
 	}
@@ -86,12 +86,13 @@ func (s *session) key() (client.Key, error) {
 }
 
 // openRepository opens the repository of the settings.
-func (s *session) openRepository(settings *folder.Settings, key client.Key) (*backup.Repository, error) {
+// The key comes by pointer, here and everywhere: TestNoKeyInATrace says why.
+func (s *session) openRepository(settings *folder.Settings, key *client.Key) (*backup.Repository, error) {
 	st, err := s.openStore(settings.Repository.URL)
 	if err != nil {
 		return nil, err
 	}
-	repo, err := backup.Open(s.ctx, st, backup.Key(key))
+	repo, err := backup.Open(s.ctx, st, backup.Key(*key))
 	if err != nil {
 		return nil, storageTrouble(err)
 	}
@@ -104,7 +105,7 @@ func (s *session) openRepository(settings *folder.Settings, key client.Key) (*ba
 }
 
 // backup runs one backup with its progress on the screen.
-func (s *session) backup(settings *folder.Settings, key client.Key) (backup.BackupReport, error) {
+func (s *session) backup(settings *folder.Settings, key *client.Key) (backup.BackupReport, error) {
 	repo, err := s.openRepository(settings, key)
 	if err != nil {
 		return backup.BackupReport{}, err

@@ -17,7 +17,7 @@ func (c *checkCmd) Run(s *session) error {
 		return err
 	}
 	start := time.Now()
-	repo, err := s.openRepository(settings, key)
+	repo, err := s.openRepository(settings, &key)
 	if err != nil {
 		return err
 	}

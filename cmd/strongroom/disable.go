@@ -40,7 +40,7 @@ func (c *disableCmd) Run(s *session) (err error) {
 	case settings.Way == folder.ByPassword && c.KeepRecord:
 		record = "kept"
 	case settings.Way == folder.ByPassword:
-		if err := s.deleteRecord(&settings, key); err != nil {
+		if err := s.deleteRecord(&settings, &key); err != nil {
 			return stillThere(err)
 		}
 		record = "deleted"

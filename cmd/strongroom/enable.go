@@ -59,16 +59,16 @@ func (c *enableCmd) Run(s *session) (err error) {
 			return err
 		}
 	}
-	if err := s.keep(settings, key); err != nil {
+	if err := s.keep(settings, &key); err != nil {
 		return err
 	}
-	if settings.Repository.ID, err = s.makeRepository(settings.Repository.URL, key); err != nil {
+	if settings.Repository.ID, err = s.makeRepository(settings.Repository.URL, &key); err != nil {
 		return err
 	}
 	if vault != nil {
-		err = s.register(vault, settings, key, password)
+		err = s.register(vault, settings, &key, password)
 	} else {
-		err = s.showAndConfirm(key, c.Yes)
+		err = s.showAndConfirm(&key, c.Yes)
 	}
 	if err != nil {
 		return err
@@ -155,11 +155,11 @@ func (s *session) keyOrNew() (k client.Key, fresh bool, err error) {
 }
 
 // keep makes the key and the pending settings durable, the key first.
-func (s *session) keep(settings *folder.Settings, key client.Key) error {
+func (s *session) keep(settings *folder.Settings, key *client.Key) error {
 	if err := s.folder.Make(); err != nil {
 		return err
 	}
-	if err := s.folder.PutKey(key); err != nil {
+	if err := s.folder.PutKey(*key); err != nil {
 		return err
 	}
 	return s.folder.PutSettings(*settings)
@@ -167,14 +167,14 @@ func (s *session) keep(settings *folder.Settings, key client.Key) error {
 
 // makeRepository makes the repository, or opens the one that an interrupted
 // run made with this key.
-func (s *session) makeRepository(url string, key client.Key) (id string, err error) {
+func (s *session) makeRepository(url string, key *client.Key) (id string, err error) {
 	st, err := s.openStore(url)
 	if err != nil {
 		return "", err
 	}
-	repo, err := backup.Open(s.ctx, st, backup.Key(key))
+	repo, err := backup.Open(s.ctx, st, backup.Key(*key))
 	if errors.Is(err, backup.ErrNoRepository) {
-		repo, err = backup.Create(s.ctx, st, backup.Key(key))
+		repo, err = backup.Create(s.ctx, st, backup.Key(*key))
 	}
 	switch {
 	case errors.Is(err, backup.ErrWrongKey):
@@ -200,13 +200,13 @@ func storageTrouble(err error) error {
 
 // register puts the key into the vault. Replace, not Register: after a kill
 // the record may be there already, under this same key.
-func (s *session) register(v *client.Vault, settings *folder.Settings, key client.Key, password string) error {
+func (s *session) register(v *client.Vault, settings *folder.Settings, key *client.Key, password string) error {
 	id, err := hex.DecodeString(settings.Repository.ID)
 	if err != nil {
 		return err
 	}
 	s.term.Note("Putting the key into the vault, under your password ...")
-	status, err := v.Replace(s.ctx, password, client.Payload{Key: key, RepositoryID: id, RepositoryURL: settings.Repository.URL})
+	status, err := v.Replace(s.ctx, password, client.Payload{Key: *key, RepositoryID: id, RepositoryURL: settings.Repository.URL})
 	if err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func (s *session) register(v *client.Vault, settings *folder.Settings, key clien
 }
 
 // showAndConfirm shows the 64-digit key and makes sure that it is on paper.
-func (s *session) showAndConfirm(key client.Key, yes bool) error {
+func (s *session) showAndConfirm(key *client.Key, yes bool) error {
 	if err := s.showKey(key); err != nil || yes || s.term.JSON {
 		if s.term.JSON && !yes {
 			return &usageError{"--yes is missing: a program must say that it keeps the key"}
@@ -235,7 +235,7 @@ func (s *session) showAndConfirm(key client.Key, yes bool) error {
 	}
 }
 
-func (s *session) showKey(key client.Key) error {
+func (s *session) showKey(key *client.Key) error {
 	if s.term.JSON {
 		return s.term.Event("key", map[string]string{"key": key.Reveal()})
 	}

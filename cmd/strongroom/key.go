@@ -25,13 +25,13 @@ func (c *keyCmd) Run(s *session) (err error) {
 		return err
 	}
 	if !c.Only {
-		return s.showKey(key)
+		return s.showKey(&key)
 	}
-	if err := s.showAndConfirm(key, c.Yes); err != nil {
+	if err := s.showAndConfirm(&key, c.Yes); err != nil {
 		return err
 	}
 	if settings.Vault != nil {
-		if err := s.deleteRecord(settings, key); err != nil {
+		if err := s.deleteRecord(settings, &key); err != nil {
 			return err
 		}
 	}
@@ -44,11 +44,11 @@ func (c *keyCmd) Run(s *session) (err error) {
 }
 
 // deleteRecord deletes the vault's record, proven by the key.
-func (s *session) deleteRecord(settings *folder.Settings, key client.Key) error {
+func (s *session) deleteRecord(settings *folder.Settings, key *client.Key) error {
 	v, err := vaultAt(settings.Vault)
 	if err != nil {
 		return err
 	}
-	_, err = v.Delete(s.ctx, key)
+	_, err = v.Delete(s.ctx, *key)
 	return err
 }

@@ -42,7 +42,7 @@ func (c *passwordCmd) Run(s *session) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.register(v, settings, key, password); err != nil {
+	if err := s.register(v, settings, &key, password); err != nil {
 		return err
 	}
 	was := old.Way
@@ -51,7 +51,7 @@ func (c *passwordCmd) Run(s *session) (err error) {
 		return err
 	}
 	if moved(&old, settings) {
-		return s.leaveVault(&old, key)
+		return s.leaveVault(&old, &key)
 	}
 	if was == folder.ByKey {
 		s.term.Say("From now on the password brings the key back. A 64-digit key on paper still opens the backup: burn it or keep it safe.")
@@ -72,7 +72,7 @@ func moved(old, now *folder.Settings) bool {
 // it opens nothing any more, and the old record waits for its guess. Only the
 // very record of the old settings goes: where old and new name one fleet, the
 // record there is the new one already.
-func (s *session) leaveVault(old *folder.Settings, key client.Key) error {
+func (s *session) leaveVault(old *folder.Settings, key *client.Key) error {
 	left, err := s.deleteGeneration(old, key)
 	if err != nil {
 		return &storyError{story{exitWarnings, "old-record", "the new password is set. The record at " + old.Vault.URL + ", account " + old.Vault.Account + ", could not be deleted: " + sentence(err),
@@ -86,7 +86,7 @@ func (s *session) leaveVault(old *folder.Settings, key client.Key) error {
 	return s.term.Event("password", map[string]any{"switched": false, "moved": true, "card": s.folder.Card()})
 }
 
-func (s *session) deleteGeneration(old *folder.Settings, key client.Key) (deleted bool, err error) {
+func (s *session) deleteGeneration(old *folder.Settings, key *client.Key) (deleted bool, err error) {
 	v, err := vaultAt(old.Vault)
 	if err != nil {
 		return false, err
@@ -95,6 +95,6 @@ func (s *session) deleteGeneration(old *folder.Settings, key client.Key) (delete
 	if err != nil || old.Generation != hex.EncodeToString(status.Generation[:]) {
 		return false, err
 	}
-	_, err = v.Delete(s.ctx, key)
+	_, err = v.Delete(s.ctx, *key)
 	return err == nil, err
 }

@@ -32,7 +32,7 @@ func (s *session) folderOrRecover(c *restoreCmd) (*folder.Settings, client.Key, 
 		return nil, client.Key{}, err
 	}
 	fresh.Stage = folder.Enabled
-	if err := s.keep(fresh, key); err != nil {
+	if err := s.keep(fresh, &key); err != nil {
 		return nil, client.Key{}, err
 	}
 	if err := s.folder.DropProof(); err != nil {

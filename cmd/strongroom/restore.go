@@ -44,7 +44,7 @@ func (c *restoreCmd) Run(s *session) (err error) {
 	if err != nil {
 		return err
 	}
-	report, err := s.restore(settings, key, c)
+	report, err := s.restore(settings, &key, c)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (c *restoreCmd) Run(s *session) (err error) {
 }
 
 // restore runs one restore with its progress on the screen.
-func (s *session) restore(settings *folder.Settings, key client.Key, c *restoreCmd) (backup.RestoreReport, error) {
+func (s *session) restore(settings *folder.Settings, key *client.Key, c *restoreCmd) (backup.RestoreReport, error) {
 	repo, err := s.openRepository(settings, key)
 	if err != nil {
 		return backup.RestoreReport{}, err

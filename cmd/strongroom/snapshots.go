@@ -17,7 +17,7 @@ func (c *snapshotsCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	repo, err := s.openRepository(settings, key)
+	repo, err := s.openRepository(settings, &key)
 	if err != nil {
 		return err
 	}

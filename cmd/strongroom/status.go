@@ -100,7 +100,7 @@ func (s *session) newest(settings *folder.Settings, e *statusEvent) error {
 	if err != nil {
 		return err
 	}
-	repo, err := s.openRepository(settings, key)
+	repo, err := s.openRepository(settings, &key)
 	if err != nil {
 		e.Storage = err.Error()
 		return err
