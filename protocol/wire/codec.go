@@ -23,16 +23,20 @@ var encoding = must(func() (cbor.EncMode, error) {
 	return o.EncMode()
 }())
 
-var decoding = must(cbor.DecOptions{
-	DupMapKey:         cbor.DupMapKeyEnforcedAPF,
-	ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
-	IndefLength:       cbor.IndefLengthForbidden,
-	TagsMd:            cbor.TagsForbidden,
-	UTF8:              cbor.UTF8RejectInvalid,
-	MaxNestedLevels:   nestedLevelsMax,
-	MaxArrayElements:  arrayElementsMax,
-	MaxMapPairs:       mapPairsMax,
-}.DecMode())
+var decoding = decodingWith(arrayElementsMax)
+
+func decodingWith(elementsMax int) cbor.DecMode {
+	return must(cbor.DecOptions{
+		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
+		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+		IndefLength:       cbor.IndefLengthForbidden,
+		TagsMd:            cbor.TagsForbidden,
+		UTF8:              cbor.UTF8RejectInvalid,
+		MaxNestedLevels:   nestedLevelsMax,
+		MaxArrayElements:  elementsMax,
+		MaxMapPairs:       mapPairsMax,
+	}.DecMode())
+}
 
 // must ends the program at start: the options above are constants.
 func must[T any](v T, err error) T {
@@ -58,10 +62,14 @@ func Encode(v any) ([]byte, error) {
 // else is ErrMalformed: unknown fields, duplicate keys, tags, indefinite
 // lengths, trailing bytes, and any second encoding of the same value.
 func Decode(b []byte, v any) error {
-	if len(b) > RequestBytesMax {
+	return decodeBy(decoding, RequestBytesMax, b, v)
+}
+
+func decodeBy(mode cbor.DecMode, bytesMax int, b []byte, v any) error {
+	if len(b) > bytesMax {
 		return &Malformed{ReasonLength, "message"}
 	}
-	if err := decoding.Unmarshal(b, v); err != nil {
+	if err := mode.Unmarshal(b, v); err != nil {
 		return &Malformed{ReasonCBOR, err.Error()}
 	}
 	again, err := encoding.Marshal(v)

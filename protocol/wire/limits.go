@@ -15,6 +15,24 @@ const (
 	sessionSealBytes = 16 // what channel.SealUnderSession adds
 )
 
+// Limits of the pipe between a box and its node.
+const (
+	FrameBytesMax    = 8 << 20  // one frame's payload
+	FrameItemsMax    = 1024     // requests, entries or replies in one frame
+	EntryBytesMax    = 1 << 20  // one entry of the log
+	DocumentBytesMax = 64 << 10 // a fleet's document
+	IslandBytesMax   = 64 << 10 // an island's sealed keys
+	PlaceBytesMax    = 4 << 10  // where an HSM is: PATH_MAX
+	SecretBytesMax   = 4 << 10  // an HSM's passphrase or PIN
+	WallsMax         = 16       // mechanisms that keep a box in
+	WallBytesMax     = 200      // one of them, in words
+	FaultBytesMax    = 4 << 10  // why a box stopped, in words
+
+	groupBytesMax = 4 << 20 // at which a sender begins the next frame
+	providerMax   = 32      // bytes of an HSM provider's name
+	workersMax    = 1024
+)
+
 // Fixed lengths, in bytes.
 const (
 	GenerationBytes = 16

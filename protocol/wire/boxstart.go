@@ -1,0 +1,133 @@
+package wire
+
+import (
+	"fmt"
+	"unicode/utf8"
+)
+
+// Secret is a passphrase or PIN that refuses to print.
+type Secret []byte
+
+func (Secret) String() string             { return "wire.Secret(hidden)" }
+func (Secret) GoString() string           { return "wire.Secret(hidden)" }
+func (Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, "wire.Secret(hidden)") }
+
+// HSM says which HSM a box opens. It is the node's word: a wrong place or
+// secret opens nothing, and another HSM does not open the island's keys.
+type HSM struct {
+	Provider string `cbor:"1,keyasint"` // "soft"
+	Place    string `cbor:"2,keyasint"` // of soft: the absolute path of its folder
+	Secret   Secret `cbor:"3,keyasint"`
+}
+
+// Start is what a box's process is told first.
+type Start struct {
+	HSM      HSM    `cbor:"1,keyasint"`
+	Document []byte `cbor:"2,keyasint"` // the fleet's document
+	Island   []byte `cbor:"3,keyasint"` // the island's sealed keys
+	Workers  uint16 `cbor:"4,keyasint"` // goroutines that run jobs; 0 means one a core
+}
+
+// Entries is a part of the log, in order from the first entry.
+type Entries struct {
+	Entries []Entry `cbor:"1,keyasint,omitempty"`
+	Whole   bool    `cbor:"2,keyasint"` // nothing follows
+}
+
+// Ready says that the log was taken and requests are served.
+type Ready struct {
+	Walls []string `cbor:"1,keyasint"` // what the kernel gave to keep the box in, in words
+}
+
+// Fault names why a box stopped.
+type Fault string
+
+const (
+	FaultFrame   Fault = "frame"   // the node sent what does not belong on the pipe
+	FaultSecret  Fault = "secret"  // the HSM's passphrase or PIN is wrong
+	FaultHSM     Fault = "hsm"     // the HSM does not open
+	FaultWall    Fault = "wall"    // the kernel does not give what keeps a box in
+	FaultLog     Fault = "log"     // document, island keys or log were refused
+	FaultStopped Fault = "stopped" // it ran, and its HSM or its log failed
+)
+
+// Failed is the last word of a box's process.
+type Failed struct {
+	Fault   Fault  `cbor:"1,keyasint"`
+	Message string `cbor:"2,keyasint"`
+}
+
+// Validate checks a message against every limit; its error is a *Malformed.
+func (s Start) Validate() error {
+	c := check{}
+	c.length("provider", len(s.HSM.Provider), 1, providerMax)
+	c.length("place", len(s.HSM.Place), 1, PlaceBytesMax)
+	c.length("secret", len(s.HSM.Secret), 0, SecretBytesMax)
+	c.length("document", len(s.Document), 1, DocumentBytesMax)
+	c.length("island", len(s.Island), 1, IslandBytesMax)
+	c.value("workers", s.Workers <= workersMax)
+	return c.result()
+}
+
+// Validate checks a message against every limit; its error is a *Malformed.
+func (e Entries) Validate() error {
+	c := check{}
+	c.entries(e.Entries)
+	c.value("entries", len(e.Entries) > 0 || e.Whole)
+	return c.result()
+}
+
+// Validate checks a message against every limit; its error is a *Malformed.
+func (in In) Validate() error {
+	c := check{}
+	c.length("requests", len(in.Requests), 0, FrameItemsMax)
+	for _, r := range in.Requests {
+		c.length("request", len(r.Sealed), 0, RequestBytesMax)
+	}
+	return c.result()
+}
+
+// Validate checks a message against every limit; its error is a *Malformed.
+func (r Ready) Validate() error {
+	c := check{}
+	c.length("walls", len(r.Walls), 0, WallsMax)
+	for _, w := range r.Walls {
+		c.length("wall", len(w), 1, WallBytesMax)
+	}
+	return c.result()
+}
+
+// Validate checks a message against every limit; its error is a *Malformed.
+func (o Out) Validate() error {
+	c := check{}
+	c.entries(o.Append)
+	c.length("replies", len(o.Replies), 0, FrameItemsMax)
+	for _, r := range o.Replies {
+		c.length("reply", len(r.Sealed), 0, AnswerBytesMax)
+		c.code(r.Refused)
+		c.value("reply", (len(r.Sealed) == 0) != (r.Refused == ""))
+	}
+	return c.result()
+}
+
+// Validate checks a message against every limit; its error is a *Malformed.
+func (f Failed) Validate() error {
+	c := check{}
+	switch f.Fault {
+	case FaultFrame, FaultSecret, FaultHSM, FaultWall, FaultLog, FaultStopped:
+	default:
+		c.fail(ReasonValue, "fault")
+	}
+	c.length("message", len(f.Message), 0, FaultBytesMax)
+	c.value("message", utf8.ValidString(f.Message))
+	return c.result()
+}
+
+// entries have indices without a gap.
+func (c *check) entries(entries []Entry) {
+	c.length("entries", len(entries), 0, FrameItemsMax)
+	for i, e := range entries {
+		c.length("entry", len(e.Bytes), 1, EntryBytesMax)
+		c.value("index", e.Index != 0 && e.Index == entries[0].Index+uint64(i))
+	}
+}
