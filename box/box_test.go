@@ -121,6 +121,31 @@ func TestManyAtOnce(t *testing.T) {
 	all.Wait()
 }
 
+// registration makes a registration's first trip through answer, and gives
+// the sealed second one.
+func (r *rig) registration(answer func(sealed []byte) []byte) []byte {
+	r.t.Helper()
+	suite := opaque.P256SHA256
+	c := &opaque.Client{Suite: suite, Context: []byte(wire.OpaqueContext), ClientIdentity: []byte("anna"), ServerIdentity: r.fleet.ID[:]}
+	request, state, err := c.StartRegistration([]byte("a password"))
+	must(r.t, err)
+	sealed, e := r.seal("anna", wire.First{RegisterStart: &wire.RegisterStart{Request: request}})
+	plaintext, err := e.OpenAnswer(answer(sealed))
+	must(r.t, err)
+	a, err := wire.DecodeAnswer(plaintext)
+	must(r.t, err)
+
+	record, _, err := state.Finish(a.RegisterStart.Response, opaque.Argon2id{Time: 1, MemoryKiB: 8, Threads: 1})
+	must(r.t, err)
+	finish := wire.RegisterFinish{Record: record, SealedKey: []byte("k"), Stretch: wire.Stretch{Time: 1, MemoryKiB: 8, Threads: 1}}
+	finish.Transcript = a.RegisterStart.Transcript(request)
+	plaintext, err = wire.Encode(wire.Second{Version: wire.Version, RegisterFinish: &finish})
+	must(r.t, err)
+	second, _, err := e.SealSecond(a.RegisterStart.Ticket, plaintext)
+	must(r.t, err)
+	return second
+}
+
 // TestBrokenMemoryStopsTheBox: when the anchor can not be written nothing more
 // is said, and whoever waits at the door is let go.
 func TestBrokenMemoryStopsTheBox(t *testing.T) {
@@ -130,25 +155,10 @@ func TestBrokenMemoryStopsTheBox(t *testing.T) {
 	if b.Err() != nil {
 		t.Fatal("an error while it runs")
 	}
-	suite := opaque.P256SHA256
-	c := &opaque.Client{Suite: suite, Context: []byte(wire.OpaqueContext), ClientIdentity: []byte("anna"), ServerIdentity: r.fleet.ID[:]}
-	request, state, err := c.StartRegistration([]byte("a password"))
-	must(t, err)
-	sealed, e := r.seal("anna", wire.First{RegisterStart: &wire.RegisterStart{Request: request}})
-	b.In(wire.In{NowMillis: now, Requests: []wire.Request{{ID: 1, Sealed: sealed}}})
-	plaintext, err := e.OpenAnswer((<-b.Out()).Replies[0].Sealed)
-	must(t, err)
-	a, err := wire.DecodeAnswer(plaintext)
-	must(t, err)
-
-	record, _, err := state.Finish(a.RegisterStart.Response, opaque.Argon2id{Time: 1, MemoryKiB: 8, Threads: 1})
-	must(t, err)
-	finish := wire.RegisterFinish{Record: record, SealedKey: []byte("k"), Stretch: wire.Stretch{Time: 1, MemoryKiB: 8, Threads: 1}}
-	finish.Transcript = a.RegisterStart.Transcript(request)
-	plaintext, err = wire.Encode(wire.Second{Version: wire.Version, RegisterFinish: &finish})
-	must(t, err)
-	second, _, err := e.SealSecond(a.RegisterStart.Ticket, plaintext)
-	must(t, err)
+	second := r.registration(func(sealed []byte) []byte {
+		b.In(wire.In{NowMillis: now, Requests: []wire.Request{{ID: 1, Sealed: sealed}}})
+		return (<-b.Out()).Replies[0].Sealed
+	})
 	b.In(wire.In{NowMillis: now, Requests: []wire.Request{{ID: 2, Sealed: second}}})
 	out := <-b.Out()
 	if len(out.Append) != 1 || len(out.Replies) != 0 {
