@@ -45,6 +45,7 @@ type cli struct {
 	Serve   serveCommand   `cmd:"" help:"Serve a vault; make it at the first start."`
 	Token   tokenCommand   `cmd:"" help:"Issue a pair of account tokens (also while serve runs)."`
 	Fleet   fleetCommand   `cmd:"" help:"Show the fleet's pin and document (also while serve runs)."`
+	Box     boxCommand     `cmd:"" hidden:"" help:"The box's own process; serve --box=process starts it."`
 	Version versionCommand `cmd:"" help:"Show which program this is."`
 }
 

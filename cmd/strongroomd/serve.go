@@ -8,9 +8,11 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
+	"strongroom/cmd/internal/cell"
 	"strongroom/cmd/internal/serve"
 	"strongroom/host/relay"
 	"strongroom/hsm/soft"
@@ -31,6 +33,8 @@ type serveCommand struct {
 	PKCS11Token  string `name:"pkcs11-token" help:"Label of the token." env:"STRONGROOM_PKCS11_TOKEN" placeholder:"LABEL"`
 	TPMPath      string `name:"tpm-path" help:"Device or unix socket of the TPM (/dev/tpmrm0 unless given). Its owner's password, if it has one, is given as passphrase." env:"STRONGROOM_TPM_PATH" placeholder:"PATH"`
 	PINFile      string `name:"pin-file" help:"File with the token's PIN, read at each login; else STRONGROOM_PIN." env:"STRONGROOM_PIN_FILE" placeholder:"FILE"`
+
+	Box string `help:"Where the box runs: inside this process, or in a process of its own behind a wall (Linux). Unless given, as the fleet was made: inside." env:"STRONGROOM_BOX" enum:"inside,process," default:"" placeholder:"inside|process"`
 
 	Attempts       int           `group:"rules" help:"Wrong guesses before a record is destroyed, 1 to 10 (10 unless given)." env:"STRONGROOM_ATTEMPTS"`
 	TicketLifetime time.Duration `group:"rules" help:"How long one recovery may take (2m unless given)." env:"STRONGROOM_TICKET_LIFETIME" placeholder:"2m"`
@@ -92,8 +96,8 @@ func (c *serveCommand) Run(s streams) error {
 func (c *serveCommand) config(log *slog.Logger) serve.Config {
 	config := serve.Config{
 		Data: c.Data, Listen: c.Listen, Admin: c.Admin, CertFile: c.TLSCert, KeyFile: c.TLSKey,
-		PassphraseFile: c.PassphraseFile,
-		HSM:            c.HSM, Token: serve.Token{Module: c.PKCS11Module, Label: c.PKCS11Token, PINFile: c.PINFile}, TPMPath: c.TPMPath,
+		PassphraseFile: c.PassphraseFile, Box: c.Box,
+		HSM: c.HSM, Token: serve.Token{Module: c.PKCS11Module, Label: c.PKCS11Token, PINFile: c.PINFile}, TPMPath: c.TPMPath,
 		Attempts: c.Attempts, TicketLifetime: c.TicketLifetime, Suite: c.Suite, IssuerKeys: c.IssuerKey,
 		AddressRate: relay.Rate{PerSecond: c.AddressPerSecond, Burst: c.AddressBurst},
 		AccountRate: relay.Rate{PerSecond: c.AccountPerSecond, Burst: c.AccountBurst},
@@ -106,6 +110,10 @@ func (c *serveCommand) config(log *slog.Logger) serve.Config {
 	}
 	return config
 }
+
+type boxCommand struct{}
+
+func (boxCommand) Run() error { return cell.Run(nil) }
 
 const passphraseEnv = "STRONGROOM_PASSPHRASE"
 
@@ -134,6 +142,9 @@ func greet(w io.Writer, v *serve.Server) {
 	}
 	fmt.Fprintf(w, "  fleet pin  %s\n", v.Pin)
 	fmt.Fprintf(w, "  data       %s\n", v.Data)
+	if v.BoxPID != 0 {
+		fmt.Fprintf(w, "  box        process %d; the kernel gave: %s\n", v.BoxPID, strings.Join(v.Walls, ", "))
+	}
 	fmt.Fprintf(w, "  rules      %d attempts, then the record is destroyed\n\n", v.Fleet.Policy.Attempts)
 	switch v.Fleet.HSM {
 	case soft.Kind:

@@ -33,6 +33,12 @@ type Config struct {
 	Token   Token  // where the HSM is pkcs11
 	TPMPath string // where it is tpm: device or unix socket; "" is tpm.PathDefault
 
+	// Where the box runs: BoxInside, BoxProcess, or "" for what the fleet's
+	// document says (BoxInside for a new one). BoxCommand starts its process;
+	// nil is this program with cell.Command.
+	Box        string
+	BoxCommand []string
+
 	// Taken when the fleet is made; later anything but zero or the same is refused.
 	Attempts       int           // 1 to AttemptsMax
 	TicketLifetime time.Duration // how long the second trip of an operation may take

@@ -32,6 +32,10 @@ func (f *folder) found(c *Config) error {
 	if err != nil {
 		return err
 	}
+	isolation, err := c.isolation()
+	if err != nil {
+		return err
+	}
 	at := filepath.Join(f.path, foundingName)
 	// What an interrupted founding left was never announced to anybody.
 	if err := errors.Join(c.removeHSM(filepath.Join(at, hsmName)), os.RemoveAll(at)); err != nil {
@@ -52,7 +56,7 @@ func (f *folder) found(c *Config) error {
 		return err
 	}
 	err = c.foundAt(at, vault.Founding{
-		Suite: suite, Policy: policy, Issuers: issuers, Isolation: "none", Rollback: c.rollback(),
+		Suite: suite, Policy: policy, Issuers: issuers, Isolation: isolation, Rollback: c.rollback(),
 	})
 	if err != nil {
 		return err

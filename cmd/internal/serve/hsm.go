@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"strongroom/cmd/internal/cell"
 	"strongroom/hsm/pkcs11"
 	"strongroom/hsm/soft"
 	"strongroom/hsm/tpm"
+	"strongroom/protocol/wire"
 	"strongroom/vault/hal"
 )
 
@@ -109,9 +111,9 @@ func (f *folder) openSoft(c *Config) (h hal.HAL, beside bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	h, err = soft.Open(f.vault(hsmName), passphrase)
+	h, err = cell.Open(wire.HSM{Provider: soft.Kind, Place: f.vault(hsmName), Secret: passphrase})
 	if errors.Is(err, hal.ErrSecret) {
-		return nil, false, fmt.Errorf("%w is wrong. Nothing was changed; give the one that this vault was made with (STRONGROOM_PASSPHRASE or --passphrase-file): %w", ErrPassphrase, err)
+		return nil, false, wrongPassphrase(err)
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("%w: %w", ErrDamaged, err)

@@ -1,10 +1,9 @@
-// Package serve composes a whole vault in one process: HSM, box, node and
-// relay, the embedded default. strongroomd and the demo use it.
+// Package serve composes a whole vault: HSM, box, node and relay, in one process
+// (the embedded default) or with the box behind a wall. strongroomd and the demo use it.
 package serve
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -15,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"strongroom/box"
 	"strongroom/host/node"
 	"strongroom/host/relay"
 	"strongroom/protocol/bundle"
@@ -30,9 +28,11 @@ type Server struct {
 	Pin         bundle.Pin // what clients check the fleet document against
 	Fleet       *bundle.Fleet
 	Data        string
-	Founded     bool // the fleet was made by this start
-	Beside      bool // the HSM's passphrase lies in the data folder
-	OwnIssuer   bool // the built-in issuer's key is in the data folder
+	Founded     bool     // the fleet was made by this start
+	Beside      bool     // the HSM's passphrase lies in the data folder
+	OwnIssuer   bool     // the built-in issuer's key is in the data folder
+	Walls       []string // what the kernel gave to keep the box in; nil: it runs in this process
+	BoxPID      int      // of the box's own process, 0 for none
 	log         *slog.Logger
 	metrics     *metrics
 	certificate *certificate
@@ -41,7 +41,7 @@ type Server struct {
 	folder *folder
 	hal    hal.HAL
 	disk   *node.Log
-	box    *box.Box
+	box    running
 	node   *node.Node
 	https  []*http.Server
 
@@ -135,31 +135,7 @@ func (s *Server) open(c *Config) (err error) {
 	}
 	_, err = os.Lstat(s.folder.vault(issuerName))
 	s.OwnIssuer = err == nil
-	if s.hal, s.Beside, err = s.folder.openHSM(c, fleet.HSM); err != nil {
-		return err
-	}
-	return s.openBox(document, c.Workers)
-}
-
-// openBox reads the whole log through the box, which refuses a log that was
-// changed, cut or put back.
-func (s *Server) openBox(document []byte, workers int) error {
-	island, err := os.ReadFile(s.folder.vault(islandName))
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	if s.disk, err = node.OpenLog(s.folder.vault(logName)); err != nil {
-		return err
-	}
-	s.disk.OnSync(s.metrics.observeSync)
-	s.box, err = box.Open(box.Config{
-		HAL: s.hal, Rand: rand.Reader, Document: document, Island: island,
-		Entries: s.disk.Entries(), Workers: workers,
-	})
-	if err != nil {
-		return fmt.Errorf("%w: %w. Nothing was changed; put the whole folder back as it last served, or find who changed it", ErrDamaged, err)
-	}
-	return nil
+	return s.openBox(c, document)
 }
 
 // serve starts node and relay.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"strongroom/client"
+	"strongroom/cmd/internal/cell"
 	"strongroom/cmd/internal/serve"
 	"strongroom/host/relay"
 	"strongroom/hsm/hsmtest"
@@ -28,6 +29,7 @@ import (
 const (
 	dataVariable    = "STRONGROOM_STORM_DATA"
 	journalVariable = "STRONGROOM_STORM_JOURNAL"
+	boxVariable     = "STRONGROOM_STORM_BOX" // where the box runs
 )
 
 const (
@@ -40,8 +42,14 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == cell.Command {
+		if runBox(os.Args[2]) != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if data := os.Getenv(dataVariable); data != "" {
-		if err := runVault(data, os.Getenv(journalVariable)); err != nil {
+		if err := runVault(data, os.Getenv(journalVariable), os.Getenv(boxVariable)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -58,17 +66,22 @@ type hello struct {
 
 // runVault serves until it is killed. Every evaluation is written to the
 // journal before it is made.
-func runVault(data, journal string) error {
-	file, err := os.OpenFile(journal, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
+func runVault(data, journal, box string) error {
 	free := relay.Rate{PerSecond: 1e6, Burst: 1e6}
-	s, err := serve.Start(context.Background(), serve.Config{
+	c := serve.Config{
 		Data: data, Listen: "127.0.0.1:0", Admin: serve.AdminOff, TicketLifetime: ticketLifetime,
-		AddressRate: free, AccountRate: free, Stretch: soft.Cheap,
-		WrapHAL: func(h hal.HAL) hal.HAL { return hsmtest.NewJournal(h, file) },
-	})
+		AddressRate: free, AccountRate: free, Stretch: soft.Cheap, Box: box,
+	}
+	if box == serve.BoxProcess {
+		c.BoxCommand = []string{os.Args[0], cell.Command, journal}
+	} else {
+		file, err := openJournal(journal)
+		if err != nil {
+			return err
+		}
+		c.WrapHAL = func(h hal.HAL) hal.HAL { return hsmtest.NewJournal(h, file) }
+	}
+	s, err := serve.Start(context.Background(), c)
 	if err != nil {
 		return err
 	}
@@ -83,18 +96,34 @@ func runVault(data, journal string) error {
 	return s.Err()
 }
 
+func openJournal(journal string) (*os.File, error) {
+	return os.OpenFile(journal, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+}
+
+// runBox is the box's own process. It opens the journal before the wall.
+func runBox(journal string) error {
+	return cell.Run(func(h hal.HAL) hal.HAL {
+		file, err := openJournal(journal)
+		if err != nil {
+			panic(err)
+		}
+		return hsmtest.NewJournal(h, file)
+	})
+}
+
 // process is a vault under test.
 type process struct {
 	t             *testing.T
 	data, journal string
+	box           string // where its box runs
 	command       *exec.Cmd
 	vault         *client.Vault
 }
 
-func newProcess(t *testing.T) *process {
+func newProcess(t *testing.T, box string) *process {
 	t.Helper()
 	dir := t.TempDir()
-	p := &process{t: t, data: filepath.Join(dir, "vault"), journal: filepath.Join(dir, "journal")}
+	p := &process{t: t, box: box, data: filepath.Join(dir, "vault"), journal: filepath.Join(dir, "journal")}
 	t.Cleanup(p.kill)
 	p.start()
 	return p
@@ -105,7 +134,7 @@ func (p *process) start() {
 	self, err := os.Executable()
 	must(p.t, err)
 	p.command = exec.Command(self)
-	p.command.Env = append(os.Environ(), dataVariable+"="+p.data, journalVariable+"="+p.journal)
+	p.command.Env = append(os.Environ(), dataVariable+"="+p.data, journalVariable+"="+p.journal, boxVariable+"="+p.box)
 	var stderr bytes.Buffer
 	p.command.Stderr = &stderr
 	out, err := p.command.StdoutPipe()

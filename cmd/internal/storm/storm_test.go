@@ -9,16 +9,19 @@ import (
 	"time"
 
 	"strongroom/client"
+	"strongroom/cmd/internal/serve"
 )
 
 const limit = 10
+
+var boxes = []string{serve.BoxInside, serve.BoxProcess}
 
 // TestTenWrongThenTheRightOne, with kill -9 between any two guesses.
 func TestTenWrongThenTheRightOne(t *testing.T) {
 	for _, kill := range []bool{false, true} {
 		t.Run(fmt.Sprintf("kill=%v", kill), func(t *testing.T) {
 			t.Parallel()
-			p := newProcess(t)
+			p := newProcess(t, serve.BoxInside)
 			p.register()
 			before := p.evaluations()
 			for i := range limit {
@@ -59,25 +62,35 @@ func (p *process) awaitDestruction() {
 
 // TestStorm: 32 clients at once guess at one record, as fast as they can.
 func TestStorm(t *testing.T) {
-	p := newProcess(t)
-	p.register()
-	before := p.evaluations()
-	tries := p.storm(func(n int) string { return fmt.Sprintf("wrong password %d", n) }, nil)
-	if n := p.evaluations() - before; n != limit {
-		t.Fatalf("%d evaluations, want %d", n, limit)
-	}
-	if tries < 2*limit {
-		t.Fatalf("the run did too little: %d tries", tries)
-	}
-	if err := p.guess(right); !errors.Is(err, client.ErrExhausted) && !errors.Is(err, client.ErrDestroyed) {
-		t.Fatalf("the right one afterwards: %v", err)
+	for _, box := range boxes {
+		t.Run(box, func(t *testing.T) {
+			p := newProcess(t, box)
+			p.register()
+			before := p.evaluations()
+			tries := p.storm(func(n int) string { return fmt.Sprintf("wrong password %d", n) }, nil)
+			if n := p.evaluations() - before; n != limit {
+				t.Fatalf("%d evaluations, want %d", n, limit)
+			}
+			if tries < 2*limit {
+				t.Fatalf("the run did too little: %d tries", tries)
+			}
+			if err := p.guess(right); !errors.Is(err, client.ErrExhausted) && !errors.Is(err, client.ErrDestroyed) {
+				t.Fatalf("the right one afterwards: %v", err)
+			}
+		})
 	}
 }
 
-// TestStormUnderKills: the same while the vault is killed again and again.
+// TestStormUnderKills: the same while the vault is killed again and again. A
+// box of its own must be gone before the next one opens its HSM.
 func TestStormUnderKills(t *testing.T) {
+	for _, box := range boxes {
+		t.Run(box, func(t *testing.T) { stormUnderKills(t, newProcess(t, box)) })
+	}
+}
+
+func stormUnderKills(t *testing.T, p *process) {
 	const kills = 8
-	p := newProcess(t)
 	p.register()
 	before := p.evaluations()
 	seed := rand.Uint64()
@@ -136,7 +149,7 @@ func (p *process) storm(password func(int) string, stop <-chan struct{}) (tries 
 // TestAcknowledgedIsNotLost: what a client was told before kill -9 is so
 // afterwards.
 func TestAcknowledgedIsNotLost(t *testing.T) {
-	p := newProcess(t)
+	p := newProcess(t, serve.BoxInside)
 	key := client.NewKey()
 	_, err := p.vault.Register(t.Context(), right, client.Payload{Key: key})
 	must(t, err)

@@ -1,0 +1,165 @@
+package serve
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"strongroom/box"
+	"strongroom/box/wall"
+	"strongroom/cmd/internal/cell"
+	"strongroom/host/node"
+	"strongroom/hsm/soft"
+	"strongroom/protocol/bundle"
+	"strongroom/protocol/wire"
+)
+
+// Where the box runs.
+const (
+	BoxInside  = "inside"  // in this process
+	BoxProcess = "process" // in one of its own, behind box/wall
+)
+
+// The words of a fleet's document for it.
+const (
+	isolationNone    = "none"
+	isolationProcess = "process"
+)
+
+// running is a box, wherever it runs.
+type running interface {
+	node.Box
+	Close()
+}
+
+// isolation is what the document of a new fleet says. It says "process" only
+// where the box will never run otherwise.
+func (c *Config) isolation() (string, error) {
+	if c.Box != BoxProcess {
+		return isolationNone, nil
+	}
+	if c.HSM != "" && c.HSM != soft.Kind {
+		return "", errProcessHSM(c.HSM)
+	}
+	if err := wall.Available(); err != nil {
+		return "", fmt.Errorf("%w: --box=%s: %w", ErrUsage, BoxProcess, err)
+	}
+	return isolationProcess, nil
+}
+
+// errProcessHSM: the wall would keep a token's library or the TPM's device from
+// the box. It is not opened wider than it was tried.
+func errProcessHSM(kind string) error {
+	return fmt.Errorf("%w: --box=%s runs with --hsm %s only, not yet with %s. Leave --box out", ErrUsage, BoxProcess, soft.Kind, kind)
+}
+
+// boxOf decides where the box of a fleet runs. A document that promises a
+// process is not served by less; one that promises nothing stays as it is,
+// also over a box in a process.
+func (c *Config) boxOf(f *bundle.Fleet) (string, error) {
+	switch {
+	case c.Box == BoxInside && f.Isolation == isolationProcess:
+		return "", fmt.Errorf("%w: --box=%s, this fleet's document promises its clients a box in a process of its own. Leave the flag out", ErrPolicy, BoxInside)
+	case c.Box == BoxProcess && f.HSM != soft.Kind:
+		return "", errProcessHSM(f.HSM)
+	case c.Box == BoxProcess && c.WrapHAL != nil:
+		return "", fmt.Errorf("%w: an HSM of this process with a box in another", ErrUsage)
+	case c.Box != "":
+		return c.Box, nil
+	case f.Isolation == isolationProcess:
+		return BoxProcess, nil
+	}
+	return BoxInside, nil
+}
+
+// openBox reads the whole log through the box, which refuses a log that was
+// changed, cut or put back.
+func (s *Server) openBox(c *Config, document []byte) error {
+	island, err := os.ReadFile(s.folder.vault(islandName))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	where, err := c.boxOf(s.Fleet)
+	if err != nil {
+		return err
+	}
+	if s.disk, err = node.OpenLog(s.folder.vault(logName)); err != nil {
+		return err
+	}
+	s.disk.OnSync(s.metrics.observeSync)
+	if where == BoxProcess {
+		return s.openProcess(c, wire.Start{Document: document, Island: island, Workers: uint16(c.Workers)})
+	}
+	return s.openInside(c, document, island)
+}
+
+func (s *Server) openInside(c *Config, document, island []byte) (err error) {
+	if s.hal, s.Beside, err = s.folder.openHSM(c, s.Fleet.HSM); err != nil {
+		return err
+	}
+	b, err := box.Open(box.Config{
+		HAL: s.hal, Rand: rand.Reader, Document: document, Island: island,
+		Entries: s.disk.Entries(), Workers: c.Workers,
+	})
+	if err != nil {
+		return refused(err)
+	}
+	s.box = b
+	return nil
+}
+
+// openProcess starts the box's process. The passphrase goes over its pipe,
+// and this process forgets its copy.
+func (s *Server) openProcess(c *Config, start wire.Start) (err error) {
+	start.HSM.Provider = soft.Kind
+	if start.HSM.Secret, s.Beside, err = c.openingPassphrase(s.folder.vault(passphraseName)); err != nil {
+		return err
+	}
+	if start.HSM.Place, err = filepath.Abs(s.folder.vault(hsmName)); err != nil {
+		return err
+	}
+	command := c.BoxCommand
+	if command == nil {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		command = []string{self, cell.Command}
+	}
+	b, err := node.StartProcess(command, start, s.disk.Entries())
+	var fault *node.BoxFault
+	if errors.As(err, &fault) {
+		return named(fault)
+	}
+	if err != nil {
+		return err
+	}
+	s.box, s.Walls, s.BoxPID = b, b.Walls(), b.PID()
+	s.log.Info("the box runs in a process of its own", "process", s.BoxPID, "walls", s.Walls, "isolation", s.Fleet.Isolation)
+	return nil
+}
+
+// named gives a fault the name and the way out that it has in one process.
+func named(fault *node.BoxFault) error {
+	switch fault.Fault {
+	case wire.FaultSecret:
+		return wrongPassphrase(fault)
+	case wire.FaultLog:
+		return refused(fault)
+	case wire.FaultHSM:
+		return fmt.Errorf("%w: %w", ErrDamaged, fault)
+	case wire.FaultWall:
+		return fmt.Errorf("%w: --box=%s: %w", ErrUsage, BoxProcess, fault)
+	}
+	return fault
+}
+
+func refused(err error) error {
+	return fmt.Errorf("%w: %w. Nothing was changed; put the whole folder back as it last served, or find who changed it", ErrDamaged, err)
+}
+
+func wrongPassphrase(err error) error {
+	return fmt.Errorf("%w is wrong. Nothing was changed; give the one that this vault was made with (STRONGROOM_PASSPHRASE or --passphrase-file): %w", ErrPassphrase, err)
+}
