@@ -8,12 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"strongroom/client"
+	"strongroom/cmd/internal/cell"
 	"strongroom/cmd/internal/serve"
 	"strongroom/protocol/bundle"
 	"strongroom/protocol/wire"
@@ -23,7 +25,7 @@ import (
 const childEnv = "STRONGROOMD_TEST_CHILD"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(childEnv) != "" {
+	if os.Getenv(childEnv) != "" || len(os.Args) > 1 && os.Args[1] == cell.Command { // a box has no environment
 		main()
 	}
 	testscript.Main(m, map[string]func(){"strongroomd": main})
@@ -38,14 +40,16 @@ type process struct {
 	cmd *exec.Cmd
 	url string
 	pin bundle.Pin
+	box int // the process of its box, 0 for none
 }
 
 // launch starts the program under a shell's limits ("" for none).
-func launch(t *testing.T, data, limits string) *process {
+func launch(t *testing.T, data, limits string, flags ...string) *process {
 	t.Helper()
-	cmd := exec.Command("sh", "-c", limits+` exec "$0" "$@"`, os.Args[0], "serve", "--data", data,
+	args := append([]string{"-c", limits + ` exec "$0" "$@"`, os.Args[0], "serve", "--data", data,
 		"--listen", "127.0.0.1:0", "--admin", "off", "--log-format", "json",
-		"--account-per-second", "1000", "--account-burst", "1000", "--address-per-second", "1000", "--address-burst", "1000")
+		"--account-per-second", "1000", "--account-burst", "1000", "--address-per-second", "1000", "--address-burst", "1000"}, flags...)
+	cmd := exec.Command("sh", args...)
 	cmd.Env = append(os.Environ(), childEnv+"=1", "GOCOVERDIR="+t.TempDir())
 	lines, err := cmd.StderrPipe()
 	if err != nil {
@@ -55,14 +59,21 @@ func launch(t *testing.T, data, limits string) *process {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill() })
+	box := 0
 	for scan := bufio.NewScanner(lines); scan.Scan(); {
-		var line struct{ Msg, URL, Pin string }
-		if json.Unmarshal(scan.Bytes(), &line) == nil && line.Msg == "serving" {
+		var line struct {
+			Msg, URL, Pin string
+			Process       int
+		}
+		if json.Unmarshal(scan.Bytes(), &line) == nil && line.Process != 0 {
+			box = line.Process
+		}
+		if line.Msg == "serving" {
 			pin, err := bundle.ParsePin(line.Pin)
 			if err != nil {
 				t.Fatal(err)
 			}
-			return &process{cmd, line.URL, pin}
+			return &process{cmd, line.URL, pin, box}
 		}
 		t.Logf("strongroomd: %s", scan.Text())
 	}
@@ -141,6 +152,43 @@ func TestFullDisk(t *testing.T) {
 	}
 	if _, err := p.client(t, data, "more").Register(t.Context(), right, payload()); err != nil {
 		t.Fatalf("with room again: %v", err)
+	}
+}
+
+// kill -9 of the vault ends its box too, also one that can not notice: a box
+// that is stopped does not see the end of its pipe, the kernel kills it. And
+// the folder is free for the next start at once.
+func TestKilledVaultLeavesNoBox(t *testing.T) {
+	data := t.TempDir()
+	for _, stopped := range []bool{false, true} {
+		p := launch(t, data, "", "--box", "process")
+		if p.box == 0 || p.box == p.cmd.Process.Pid {
+			t.Fatalf("its box is process %d", p.box)
+		}
+		if stopped {
+			if err := syscall.Kill(p.box, syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.cmd.Process.Kill()
+		p.cmd.Wait()
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.box))
+			if err != nil || strings.Contains(string(stat), ") Z ") {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("box %d outlives its vault (stopped before: %v)", p.box, stopped)
+			}
+		}
+	}
+	p := launch(t, data, "")
+	if p.box == 0 {
+		t.Fatal("a fleet made with a box of its own is served without")
+	}
+	p.cmd.Process.Signal(os.Interrupt)
+	if err := p.cmd.Wait(); err != nil {
+		t.Fatalf("it did not end well: %v", err)
 	}
 }
 
