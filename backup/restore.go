@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"strongroom/backup/chunk"
@@ -43,11 +44,11 @@ type restore struct {
 	found    []*pack.Damage // by the index: which segments are gone and why
 	listLost bool           // so that not even the names of some files are known
 	meter    *meter
+	made     map[string]*os.Root // folders; the first ones are held open
+	settle   settler
+	report   RestoreReport
 
-	mu     sync.Mutex
-	ready  []*goal       // guarded by mu: whole under their temporary names
-	bytes  int64         // guarded by mu: of ready
-	report RestoreReport // guarded by mu while segments come in
+	mu sync.Mutex
 }
 
 // goal is one thing to restore.
@@ -56,10 +57,13 @@ type goal struct {
 	name  string       // below the target
 	ids   []pack.ID    // of a file
 	image *chunk.Image // of a database
-	left  int          // segments not yet written; restore.mu
-	lost  bool         // can not be restored whole; restore.mu
+	lost  bool         // can not be restored whole
 	kept  bool         // is there already
-	begun bool         // has a temporary file; restore.mu
+	parts int          // segments that it has
+	left  int          // segments not yet written; restore.mu while they come in
+
+	opening sync.Mutex  // its temporary file
+	begun   atomic.Bool // has a temporary file
 }
 
 // use is one place that a segment is written to.
@@ -76,12 +80,12 @@ type use struct {
 // error (ErrDamaged); everything else is restored.
 func (r *Repository) Restore(ctx context.Context, snapshot, target string, opt RestoreOptions) (RestoreReport, error) {
 	start := time.Now()
-	j := &restore{r: r, opt: opt, uses: map[pack.ID][]use{}, meter: &meter{tell: opt.Progress}}
+	j := &restore{r: r, opt: opt, uses: map[pack.ID][]use{}, made: map[string]*os.Root{}, meter: &meter{tell: opt.Progress}}
 	j.meter.phase(PhaseScan)
 	if err := j.open(ctx, snapshot, target); err != nil {
 		return RestoreReport{}, err
 	}
-	defer j.root.Close()
+	defer j.close()
 	for _, step := range []func(context.Context) error{j.plan, j.look, j.write, j.finish} {
 		if err := step(ctx); err != nil {
 			j.clean()
@@ -255,11 +259,17 @@ func (j *restore) temp(g *goal) string {
 
 // clean removes temporary files.
 func (j *restore) clean() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	for _, g := range j.goals {
-		if g.begun {
-			j.root.Remove(j.temp(g))
+		j.discard(g)
+	}
+}
+
+// close lets go of the target.
+func (j *restore) close() {
+	for _, f := range j.made {
+		if f != nil {
+			f.Close()
 		}
 	}
+	j.root.Close()
 }

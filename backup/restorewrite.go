@@ -11,19 +11,21 @@ import (
 
 	"strongroom/backup/chunk"
 	"strongroom/backup/pack"
-	"strongroom/backup/scan"
 )
 
 // errPage: a group of a database holds a page that its hash does not know.
 var errPage = errors.New("backup: a page is not the one that was backed up")
 
-// settleBytes is how much is written before it is made durable and renamed.
-const settleBytes = 256 << 20
-
 // write makes folders, then writes every segment where it belongs, reading
-// each pack once.
+// each pack once. What is whole when the storage breaks stays.
 func (j *restore) write(ctx context.Context) error {
 	j.meter.phase(PhaseFiles)
+	if err := j.makeFolders(); err != nil {
+		return local(ErrTarget, err)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	j.startSettler(cancel)
 	var ids []pack.ID
 	for _, g := range j.goals {
 		if g.lost || g.kept {
@@ -31,29 +33,22 @@ func (j *restore) write(ctx context.Context) error {
 		}
 		need, err := j.begin(g)
 		if err != nil {
-			return local(ErrTarget, err)
+			return errors.Join(local(ErrTarget, err), j.settleAll())
 		}
 		ids = append(ids, need...)
 	}
 	fault := j.r.pack.ReadAll(ctx, ids, j.segment)
-	if fault != nil {
-		if err := j.lose(ctx, fault); err != nil {
-			return err
-		}
+	if err := j.settleAll(); err != nil {
+		return local(ErrTarget, err)
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return local(ErrTarget, j.settle())
+	if fault == nil {
+		return nil
+	}
+	return j.lose(ctx, fault)
 }
 
 // begin makes ready for a goal's segments and gives them in order.
 func (j *restore) begin(g *goal) (ids []pack.ID, err error) {
-	if g.entry.Kind == pack.EntryDir {
-		return nil, j.folder(g.name)
-	}
-	if err := j.folder(path.Dir(g.name)); err != nil {
-		return nil, err
-	}
 	switch g.entry.Kind {
 	case pack.EntryFile:
 		for i, id := range g.ids {
@@ -67,24 +62,68 @@ func (j *restore) begin(g *goal) (ids []pack.ID, err error) {
 			return nil
 		})
 	default:
-		return nil, nil // links come last
+		return nil, nil // folders are there, links come last
 	}
-	g.left = len(ids)
+	g.parts, g.left = len(ids), len(ids)
 	j.meter.update(false, func(p *Progress) {
 		p.FilesTotal++
 		p.BytesTotal += g.entry.Size
 	})
 	if err == nil && g.left == 0 {
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		err = j.whole(g)
+		err = j.empty(g)
 	}
 	return ids, err
 }
 
-// folder makes a folder and those above it. A file in its place was refused
-// by look, or may be replaced.
+// makeFolders makes the folder of every goal.
+func (j *restore) makeFolders() error {
+	for _, g := range j.goals {
+		if g.lost || g.kept {
+			continue
+		}
+		name := g.name
+		if g.entry.Kind != pack.EntryDir {
+			name = path.Dir(name)
+		}
+		if err := j.folder(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// foldersOpenMax is how many folders are held open, so that the way to a file
+// in them is not gone name by name for each thing that is done with it.
+const foldersOpenMax = 128
+
+// folder makes a folder unless it did so before.
 func (j *restore) folder(name string) error {
+	if _, done := j.made[name]; done {
+		return nil
+	}
+	if err := j.makeFolder(name); err != nil {
+		return err
+	}
+	j.made[name] = nil
+	if len(j.made) <= foldersOpenMax {
+		if f, err := j.root.OpenRoot(name); err == nil {
+			j.made[name] = f
+		}
+	}
+	return nil
+}
+
+// at gives the folder to find a name in, and what it is called there.
+func (j *restore) at(name string) (*os.Root, string) {
+	if f := j.made[path.Dir(name)]; f != nil {
+		return f, path.Base(name)
+	}
+	return j.root, name
+}
+
+// makeFolder makes a folder and those above it. A file in its place was
+// refused by look, or may be replaced.
+func (j *restore) makeFolder(name string) error {
 	err := j.root.MkdirAll(name, 0o700)
 	if err != nil && j.opt.Overwrite && isNotDir(err) {
 		if err := j.root.Remove(name); err != nil {
@@ -106,20 +145,12 @@ func (j *restore) segment(id pack.ID, plain []byte) error {
 			return local(ErrTarget, fmt.Errorf("%s: %w", j.full(u.goal), err))
 		}
 		j.meter.add(0, int64(len(plain)), u.goal.name)
-		j.mu.Lock()
-		u.goal.left--
-		var err error
-		if u.goal.left == 0 && !u.goal.lost {
-			err = j.whole(u.goal)
-		}
-		j.mu.Unlock()
-		if err != nil {
-			return local(ErrTarget, err)
-		}
 	}
 	return nil
 }
 
+// writeUse writes a segment to one place. Whoever writes the last of a file
+// finishes it.
 func (j *restore) writeUse(u use, plain []byte) error {
 	f, err := j.openTemp(u.goal)
 	if err != nil {
@@ -132,23 +163,46 @@ func (j *restore) writeUse(u use, plain []byte) error {
 	} else {
 		_, err = f.WriteAt(plain, u.offset)
 	}
-	return errors.Join(err, f.Close())
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if !j.lastOf(u.goal) {
+		return f.Close()
+	}
+	return j.whole(u.goal, f)
 }
 
-// openTemp opens a goal's temporary file, emptied the first time.
-func (j *restore) openTemp(g *goal) (*os.File, error) {
+// lastOf counts a segment that is written, and tells whether it was the last.
+func (j *restore) lastOf(g *goal) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	flags := os.O_WRONLY
-	if !g.begun {
-		// Remove first: what has this name may be somebody's link.
-		if err := j.root.Remove(j.temp(g)); err != nil && !os.IsNotExist(err) {
+	g.left--
+	return g.left == 0
+}
+
+// openTemp opens a goal's temporary file, a new one the first time.
+func (j *restore) openTemp(g *goal) (*os.File, error) {
+	if g.parts > 1 { // else nobody opens it but this goroutine
+		g.opening.Lock()
+		defer g.opening.Unlock()
+	}
+	in, name := j.at(j.temp(g))
+	if g.begun.Load() {
+		return in.OpenFile(name, os.O_WRONLY, 0)
+	}
+	const fresh = os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	f, err := in.OpenFile(name, fresh, 0o600)
+	if os.IsExist(err) {
+		// What has this name may be somebody's link: never written through.
+		if err := in.Remove(name); err != nil && !os.IsNotExist(err) {
 			return nil, err
 		}
-		flags |= os.O_CREATE | os.O_EXCL
-		g.begun = true
+		f, err = in.OpenFile(name, fresh, 0o600)
 	}
-	return j.root.OpenFile(j.temp(g), flags, 0o600)
+	if err == nil {
+		g.begun.Store(true)
+	}
+	return f, err
 }
 
 // writePages writes the live pages of a group, neighbours in one write, and
@@ -176,67 +230,25 @@ func (j *restore) writePages(f *os.File, u use, plain []byte) error {
 	return nil
 }
 
-// whole takes note of a goal whose segments are all written. j.mu is held.
-func (j *restore) whole(g *goal) error {
-	flags := os.O_WRONLY
-	if !g.begun {
-		j.root.Remove(j.temp(g))
-		flags |= os.O_CREATE | os.O_EXCL
-		g.begun = true
-	}
-	f, err := j.root.OpenFile(j.temp(g), flags, 0o600)
+// empty makes a file that has no segment.
+func (j *restore) empty(g *goal) error {
+	f, err := j.openTemp(g)
 	if err != nil {
 		return err
 	}
-	err = errors.Join(f.Truncate(g.entry.Size), f.Chmod(j.mode(g)), f.Close())
+	return j.whole(g, f)
+}
+
+// whole gives a temporary file whose segments are all written its size, mode
+// and time, and hands it on to be made durable.
+func (j *restore) whole(g *goal, f *os.File) error {
+	err := errors.Join(f.Truncate(g.entry.Size), f.Chmod(j.mode(g)), f.Close())
 	when := time.Unix(0, g.entry.ModNanos)
-	if err = errors.Join(err, j.root.Chtimes(j.temp(g), when, when)); err != nil {
+	in, name := j.at(j.temp(g))
+	if err = errors.Join(err, in.Chtimes(name, when, when)); err != nil {
 		return err
 	}
-	j.ready = append(j.ready, g)
-	if j.bytes += g.entry.Size; j.bytes < settleBytes {
-		return nil
-	}
-	return j.settle()
-}
-
-// settle makes what is ready durable, then gives it its names: after a power
-// cut a name never leads to half a file. j.mu is held.
-func (j *restore) settle() error {
-	names := make([]string, len(j.ready))
-	for i, g := range j.ready {
-		names[i] = j.temp(g)
-	}
-	if err := syncFiles(j.root, names); err != nil {
-		return err
-	}
-	for _, g := range j.ready {
-		if err := j.rename(g); err != nil {
-			return err
-		}
-	}
-	j.ready, j.bytes = nil, 0
-	return nil
-}
-
-// rename puts a whole file in its place. A log that lies beside a database
-// goes first: SQLite would play it into a database that it is not of.
-func (j *restore) rename(g *goal) error {
-	if g.entry.Kind == pack.EntryDatabase {
-		for _, side := range scan.SideFiles(g.name) {
-			if err := j.root.Remove(side); err != nil && !os.IsNotExist(err) {
-				return err
-			}
-		}
-		j.report.Databases++
-	}
-	if err := j.root.Rename(j.temp(g), g.name); err != nil {
-		return err
-	}
-	g.begun = false
-	j.report.Files++
-	j.report.Bytes += g.entry.Size
-	j.meter.add(1, 0, g.name)
+	j.settle.add(g)
 	return nil
 }
 
@@ -264,7 +276,7 @@ func (j *restore) lose(ctx context.Context, fault error) error {
 		}
 		if g.left > 0 {
 			g.lost = true
-			j.root.Remove(j.temp(g))
+			j.discard(g)
 		}
 	}
 	if len(rest.Files) > 0 {

@@ -17,7 +17,7 @@ type Block struct {
 }
 
 // spoolMemoryBytes is what a Spool holds in memory before it takes to disk.
-const spoolMemoryBytes = 8 << 20
+const spoolMemoryBytes = 4 << 20
 
 // Spool hands blocks from a scan to an upload without ever making the scan
 // wait for the network: what does not fit in memory goes to an unnamed file
@@ -30,6 +30,8 @@ type Spool struct {
 	more   *sync.Cond
 	memory []Block  // guarded by mu: older than what is on disk
 	bytes  int      // guarded by mu: in memory
+	lent   []byte   // guarded by mu: the taker's, until he comes again
+	spare  [][]byte // guarded by mu: to be used again, so that a scan leaves no garbage
 	file   *os.File // guarded by mu
 	wrote  int64    // guarded by mu: offset in file
 	read   int64    // guarded by mu
@@ -53,11 +55,25 @@ func (s *Spool) Put(b Block) error {
 		for !s.fits(b) && s.broken == nil {
 			s.more.Wait()
 		}
-		s.memory = append(s.memory, Block{b.ID, append([]byte(nil), b.Data...)})
+		data := s.buffer(len(b.Data))
+		copy(data, b.Data)
+		s.memory = append(s.memory, Block{b.ID, data})
 		s.bytes += len(b.Data)
 	}
 	s.more.Broadcast()
 	return s.broken
+}
+
+// buffer gives memory for a block; all of it has room for the largest, so
+// that any serves again. s.mu is held.
+func (s *Spool) buffer(n int) []byte {
+	last := len(s.spare) - 1
+	if last < 0 || n > pack.SegmentBytesMax {
+		return make([]byte, n, max(n, pack.SegmentBytesMax))
+	}
+	b := s.spare[last]
+	s.spare = s.spare[:last]
+	return b[:n]
 }
 
 // fits tells whether a block may go to memory: order is kept only while
@@ -106,10 +122,14 @@ func (s *Spool) Break(err error) {
 	s.more.Broadcast()
 }
 
-// Take gives the next block, in the order of the puts; io.EOF after End.
+// Take gives the next block, in the order of the puts; io.EOF after End. Its
+// bytes are the taker's until the next Take.
 func (s *Spool) Take() (Block, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.lent != nil {
+		s.spare, s.lent = append(s.spare, s.lent), nil
+	}
 	for len(s.memory) == 0 && s.read == s.wrote && !s.closed {
 		s.more.Wait()
 	}
@@ -118,6 +138,7 @@ func (s *Spool) Take() (Block, error) {
 		b := s.memory[0]
 		s.memory = s.memory[1:]
 		s.bytes -= len(b.Data)
+		s.lent = b.Data
 		s.more.Broadcast()
 		return b, nil
 	case s.read < s.wrote:
@@ -132,7 +153,8 @@ func (s *Spool) fromDisk() (b Block, err error) {
 		return b, errors.Join(errors.New("chunk: spool file"), err)
 	}
 	b.ID = pack.ID(head[:len(b.ID)])
-	b.Data = make([]byte, binary.BigEndian.Uint32(head[len(b.ID):]))
+	b.Data = s.buffer(int(binary.BigEndian.Uint32(head[len(b.ID):])))
+	s.lent = b.Data
 	if _, err := s.file.ReadAt(b.Data, s.read+int64(blockHead)); err != nil {
 		return b, errors.Join(errors.New("chunk: spool file"), err)
 	}

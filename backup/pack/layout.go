@@ -20,7 +20,7 @@ type sizes struct {
 	workers int // packs being sealed and sent at once
 }
 
-var defaultSizes = sizes{pack: packBytesMax, buffers: 6, workers: 2}
+var defaultSizes = sizes{pack: packBytesMax, buffers: 5, workers: 2}
 
 const (
 	packBytesMax    = 8 << 20

@@ -1,0 +1,106 @@
+package backup
+
+import (
+	"context"
+	"os"
+	"sync"
+
+	"strongroom/backup/pack"
+	"strongroom/backup/scan"
+)
+
+// settleBytes is how much is written before it is made durable and renamed.
+const settleBytes = 256 << 20
+
+// settler makes whole files durable and gives them their names, beside those
+// who write the next ones: a disk takes its time. Of the two batches that
+// there are at most one is filled and one is on its way.
+type settler struct {
+	mu      sync.Mutex
+	ready   []*goal // guarded by mu: whole under their temporary names
+	bytes   int64   // guarded by mu: of ready
+	batches chan []*goal
+	done    chan error
+}
+
+// startSettler starts it; settleAll must follow. stop is told of its error.
+func (j *restore) startSettler(stop context.CancelCauseFunc) {
+	j.settle = settler{batches: make(chan []*goal), done: make(chan error, 1)}
+	go func() {
+		var fault error
+		for batch := range j.settle.batches {
+			if fault == nil {
+				if fault = j.settleBatch(batch); fault != nil {
+					stop(fault)
+				}
+			}
+		}
+		j.settle.done <- fault
+	}()
+}
+
+// add takes a whole file over. It waits while two batches are full.
+func (s *settler) add(g *goal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ready = append(s.ready, g)
+	if s.bytes += g.entry.Size; s.bytes >= settleBytes {
+		s.batches <- s.ready
+		s.ready, s.bytes = nil, 0
+	}
+}
+
+// settleAll settles what is left and ends the settler.
+func (j *restore) settleAll() error {
+	j.settle.batches <- j.settle.ready
+	close(j.settle.batches)
+	return <-j.settle.done
+}
+
+// settleBatch makes files durable, then gives them their names: after a power
+// cut a name never leads to half a file.
+func (j *restore) settleBatch(batch []*goal) error {
+	names := make([]string, len(batch))
+	for i, g := range batch {
+		names[i] = j.temp(g)
+	}
+	if err := syncFiles(j.root, names); err != nil {
+		return err
+	}
+	for _, g := range batch {
+		if err := j.rename(g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rename puts a whole file in its place. A log that lies beside a database
+// goes first: SQLite would play it into a database that it is not of.
+func (j *restore) rename(g *goal) error {
+	in, name := j.at(g.name)
+	if g.entry.Kind == pack.EntryDatabase {
+		for _, side := range scan.SideFiles(name) {
+			if err := in.Remove(side); err != nil && !os.IsNotExist(err) {
+				return err
+			}
+		}
+		j.report.Databases++
+	}
+	_, temp := j.at(j.temp(g))
+	if err := in.Rename(temp, name); err != nil {
+		return err
+	}
+	g.begun.Store(false)
+	j.report.Files++
+	j.report.Bytes += g.entry.Size
+	j.meter.add(1, 0, g.name)
+	return nil
+}
+
+// discard removes a goal's temporary file, if there is one.
+func (j *restore) discard(g *goal) {
+	if g.begun.Load() {
+		j.root.Remove(j.temp(g))
+	}
+}
