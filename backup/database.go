@@ -56,7 +56,9 @@ func (b *run) database(ctx context.Context, it *item) error {
 	if err := b.databaseEntry(it, image); err != nil {
 		return err
 	}
-	if now.Database.Image, err = b.new.saveImage(it.Full, image); err != nil {
+	if same {
+		now.Database.Image = b.old.seen[it.Full].Database.Image
+	} else if now.Database.Image, err = b.new.saveImage(it.Full, image); err != nil {
 		// A cache that does not fit on this disk is no reason not to back up.
 		b.warn(it.Full, "is in the backup, but the local state of it was not kept, the next backup reads it whole: "+err.Error())
 	}

@@ -97,10 +97,12 @@ func (r *Repository) Restore(ctx context.Context, snapshot, target string, opt R
 }
 
 func (j *restore) open(ctx context.Context, snapshot, target string) (err error) {
-	if _, j.found, err = j.r.pack.LoadIndex(ctx); err != nil {
+	heads, found, err := j.r.pack.LoadIndex(ctx)
+	if err != nil {
 		return err
 	}
-	if j.manifest, err = j.r.find(ctx, snapshot); err != nil {
+	j.found = found
+	if j.manifest, err = j.r.find(ctx, snapshot, heads, found); err != nil {
 		return err
 	}
 	j.report.Snapshot = info(j.manifest)

@@ -44,6 +44,11 @@ func (r *Repository) snapshots(ctx context.Context) (out []snapshot, damage []Da
 	if err != nil {
 		return nil, nil, err
 	}
+	return r.manifests(ctx, refs, found)
+}
+
+// manifests reads the manifests of refs; found is what is known as damaged.
+func (r *Repository) manifests(ctx context.Context, refs []pack.SnapshotRef, found []*pack.Damage) (out []snapshot, damage []Damage, err error) {
 	damage = plainDamage(found)
 	for _, ref := range refs {
 		m, err := r.pack.Manifest(ctx, ref)
@@ -84,11 +89,7 @@ const latestName = "latest"
 
 // latest reads only the newest manifest. If it is damaged it says so, rather
 // than take an older snapshot for the latest.
-func (r *Repository) latest(ctx context.Context) (*pack.Manifest, error) {
-	refs, _, err := r.pack.Snapshots(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (r *Repository) latest(ctx context.Context, refs []pack.SnapshotRef) (*pack.Manifest, error) {
 	if len(refs) == 0 {
 		return nil, fmt.Errorf("%w: there is none yet", ErrSnapshot)
 	}
@@ -101,12 +102,23 @@ func (r *Repository) latest(ctx context.Context) (*pack.Manifest, error) {
 }
 
 // find gives the snapshot that a person names: "latest", an id or the
-// beginning of one.
-func (r *Repository) find(ctx context.Context, name string) (*pack.Manifest, error) {
-	if name == latestName {
-		return r.latest(ctx)
+// beginning of one. heads and known damage are what LoadIndex gave: where
+// nothing is damaged, no head is read again.
+func (r *Repository) find(ctx context.Context, name string, heads []*pack.HeadAt, known []*pack.Damage) (*pack.Manifest, error) {
+	look := r.pack.Snapshots
+	if len(known) == 0 {
+		look = func(ctx context.Context) ([]pack.SnapshotRef, []*pack.Damage, error) {
+			return r.pack.SnapshotsOf(ctx, heads, nil)
+		}
 	}
-	all, damage, err := r.snapshots(ctx)
+	refs, faults, err := look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if name == latestName {
+		return r.latest(ctx, refs)
+	}
+	all, damage, err := r.manifests(ctx, refs, faults)
 	if err != nil {
 		return nil, err
 	}

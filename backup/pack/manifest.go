@@ -54,14 +54,18 @@ func (r *Repo) PutManifest(ctx context.Context, m *Manifest) (SnapshotRef, error
 // Manifest gives a snapshot's manifest from the first copy that serves, or
 // the Damage of both.
 func (r *Repo) Manifest(ctx context.Context, ref SnapshotRef) (*Manifest, error) {
-	m, damage, err := r.manifestCopies(ctx, ref)
-	if err != nil {
-		return nil, err
+	var damage []error
+	for _, suffix := range []string{copyA, copyB} {
+		m, err := r.readManifest(ctx, ref, ref.Manifest.under(prefixManifest)+suffix)
+		if err == nil {
+			return m, nil
+		}
+		if !errors.Is(err, ErrDamaged) {
+			return nil, err
+		}
+		damage = append(damage, err)
 	}
-	if m == nil {
-		return nil, errors.Join(asErrors(damage)...)
-	}
-	return m, nil
+	return nil, errors.Join(damage...)
 }
 
 // manifestCopies reads both copies: the manifest if one serves, and the

@@ -19,6 +19,11 @@ func (r *Repo) Snapshots(ctx context.Context) ([]SnapshotRef, []*Damage, error) 
 	if err != nil {
 		return nil, nil, err
 	}
+	return r.SnapshotsOf(ctx, heads, damage)
+}
+
+// SnapshotsOf is Snapshots for who has read the heads already.
+func (r *Repo) SnapshotsOf(ctx context.Context, heads []*HeadAt, damage []*Damage) ([]SnapshotRef, []*Damage, error) {
 	out := liveSnapshots(heads)
 	if len(damage) > 0 || len(heads) == 0 {
 		found, more, err := r.foundSnapshots(ctx)

@@ -49,6 +49,7 @@ type session struct {
 }
 
 func main() {
+	holdMemory()
 	os.Exit(run(os.Args[1:], terminal.Standard(false)))
 }
 

@@ -41,10 +41,13 @@ func (b *bench) all(ctx context.Context) error {
 	if err := b.look(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stderr, "making the store in %s\n", b.phone())
-	if err := b.self(ctx, "-make-store"); err != nil {
-		return err
+	if _, err := os.Stat(b.phone()); err != nil {
+		fmt.Fprintf(os.Stderr, "making the store in %s\n", b.phone())
+		if err := b.self(ctx, "-make-store"); err != nil {
+			return err
+		}
 	}
+	b.day = b.firstDay - 1
 	for round := range b.rounds {
 		if err := b.round(ctx, round); err != nil {
 			return err

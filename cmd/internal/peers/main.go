@@ -26,12 +26,13 @@ type options struct {
 	seed       uint64
 	makeStore  bool
 	makeDay    uint64
+	firstDay   uint64
 }
 
 func parse() (o options) {
 	databaseMB, mediaMB := 0, 0
 	flag.StringVar(&o.strongroom, "strongroom", "bin/strongroom", "the program to measure")
-	flag.StringVar(&o.dir, "dir", "", "empty folder to work in, with room for six times the store (default: a temporary one)")
+	flag.StringVar(&o.dir, "dir", "", "folder to work in, with room for six times the store; a store that an earlier run left there is used again (default: a temporary one)")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often everything is done")
 	flag.IntVar(&o.days, "days", 7, "how many days are backed up after the last first backup")
 	flag.StringVar(&o.only, "only", "", "comma-separated programs, all that are found if empty")
@@ -45,6 +46,7 @@ func parse() (o options) {
 	flag.Uint64Var(&o.seed, "seed", 1, "another seed, another store")
 	flag.BoolVar(&o.makeStore, "make-store", false, "make the store in -dir and end")
 	flag.Uint64Var(&o.makeDay, "make-day", 0, "add this day to the store in -dir and end")
+	flag.Uint64Var(&o.firstDay, "first-day", 1, "number of the first day: another one for a store that is used again")
 	flag.Parse()
 	o.shape.DatabaseBytes, o.shape.MediaBytes = int64(databaseMB)*1e6, int64(mediaMB)*1e6
 	return o
@@ -76,6 +78,7 @@ func run(ctx context.Context, o options) (err error) {
 	if o.dir, err = filepath.Abs(o.dir); err != nil {
 		return err
 	}
+	o.firstDay = max(1, o.firstDay)
 	b := &bench{options: o}
 	if err := b.all(ctx); err != nil {
 		return err
