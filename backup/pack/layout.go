@@ -23,7 +23,7 @@ type sizes struct {
 var defaultSizes = sizes{pack: packBytesMax, buffers: 5, workers: 2}
 
 const (
-	packBytesMax    = 8 << 20
+	packBytesMax    = 6 << 20 // of the format's 8 MiB: five of them are in memory at once
 	trailerBody     = 16
 	trailerBytes    = trailerBody + seal.TagBytes
 	partBytesMin    = seal.TagBytes

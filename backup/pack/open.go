@@ -137,13 +137,14 @@ func openTail(p *seal.Pack, b []byte, start, packBytes int64) ([]segment, traile
 // openSegment opens one sealed segment, unpacks it, computes its id again
 // and gives the plaintext to use, which may keep it only while it runs.
 func (r *Repo) openSegment(p *seal.Pack, at uint32, s segment, sealed []byte, use func([]byte) error) error {
-	scratch := scratches.Get().(*scratch)
-	defer scratches.Put(scratch)
-	stored, err := p.Open(scratch.stored[:0], at, seal.SegmentPlace(s.Kind, s.ID), sealed)
+	packed, unpacked := storedScratch.Get().(*scratch), plainScratch.Get().(*scratch)
+	defer storedScratch.Put(packed)
+	defer plainScratch.Put(unpacked)
+	stored, err := p.Open(packed.bytes[:0], at, seal.SegmentPlace(s.Kind, s.ID), sealed)
 	if err != nil {
 		return err
 	}
-	plain, err := r.codec.Plain(scratch.plain[:0], stored, int(s.Raw))
+	plain, err := r.codec.Plain(unpacked.bytes[:0], stored, int(s.Raw))
 	if err != nil {
 		return err
 	}

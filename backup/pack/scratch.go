@@ -10,12 +10,16 @@ import (
 // not worth it, so that this memory need not grow.
 const storeSlack = 4 << 10
 
-// scratch is the memory in which one segment is opened and unpacked.
-type scratch struct {
-	stored []byte
-	plain  []byte
-}
+// scratch is memory for one segment, used again and again.
+type scratch struct{ bytes []byte }
 
-var scratches = sync.Pool{New: func() any {
-	return &scratch{stored: make([]byte, 0, seal.StoredBytesMax+storeSlack), plain: make([]byte, 0, SegmentBytesMax)}
-}}
+// Two kinds of scratch: for a stored form and for a plaintext. They are apart
+// since who packs segments needs only the first.
+var (
+	storedScratch = scratchPool(seal.StoredBytesMax + storeSlack)
+	plainScratch  = scratchPool(SegmentBytesMax)
+)
+
+func scratchPool(room int) *sync.Pool {
+	return &sync.Pool{New: func() any { return &scratch{bytes: make([]byte, 0, room)} }}
+}

@@ -88,9 +88,9 @@ func (w *Writer) Add(kind Kind, id ID, plaintext []byte) (added bool, err error)
 	if w.r.Has(id) || !w.claim(id) {
 		return false, w.err()
 	}
-	s := scratches.Get().(*scratch)
-	defer scratches.Put(s)
-	stored := w.r.codec.Store(s.stored[:0], plaintext)
+	s := storedScratch.Get().(*scratch)
+	defer storedScratch.Put(s)
+	stored := w.r.codec.Store(s.bytes[:0], plaintext)
 	seg := segment{ID: id, Kind: kind, Raw: uint32(len(plaintext)), Sealed: uint32(len(stored) + seal.TagBytes)}
 	w.mu.Lock()
 	defer w.mu.Unlock()

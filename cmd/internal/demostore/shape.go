@@ -18,6 +18,7 @@ type Shape struct {
 // Day says what one day brings.
 type Day struct {
 	Messages, Edits, Deletions, Media int
+	MediaBytes                        int64 // about, all together
 }
 
 // minuteMessages is how many messages one commit of a day holds.
@@ -34,9 +35,7 @@ func (s Store) MakeShape(ctx context.Context, shape Shape) error {
 	if err := s.makeDatabase(ctx, int(shape.DatabaseBytes/bytesPerMessage), func(int64) {}); err != nil {
 		return err
 	}
-	// The mean of a log-normal draw lies above its median.
-	typical := float64(shape.MediaBytes) / float64(max(shape.Media, 1)) / math.Exp(mediumSpread*mediumSpread/2)
-	r := s.random(forMedia, 0)
+	r, typical := s.random(forMedia, 0), typicalOf(shape.MediaBytes, shape.Media)
 	for i := range shape.Media {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -46,6 +45,12 @@ func (s Store) MakeShape(ctx context.Context, shape Shape) error {
 		}
 	}
 	return nil
+}
+
+// typicalOf is the median size of n media of so many bytes together: the mean
+// of a log-normal draw lies above its median.
+func typicalOf(bytes int64, n int) float64 {
+	return float64(bytes) / float64(max(n, 1)) / math.Exp(mediumSpread*mediumSpread/2)
 }
 
 // AddDayOf adds day number of a shape of its own. Numbers differ from call to
@@ -72,7 +77,7 @@ func (s Store) AddDayOf(ctx context.Context, number uint64, day Day) error {
 		}
 	}
 	for i := range day.Media {
-		if err := s.addMedium(r, fmt.Sprintf("day%d-%d", number, i)); err != nil {
+		if _, err := s.medium(r, fmt.Sprintf("day%d-%d", number, i), typicalOf(day.MediaBytes, day.Media), mediumBytesMax); err != nil {
 			return err
 		}
 	}

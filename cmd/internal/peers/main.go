@@ -49,6 +49,7 @@ func parse() (o options) {
 	flag.Uint64Var(&o.firstDay, "first-day", 1, "number of the first day: another one for a store that is used again")
 	flag.Parse()
 	o.shape.DatabaseBytes, o.shape.MediaBytes = int64(databaseMB)*1e6, int64(mediaMB)*1e6
+	o.day.MediaBytes = o.shape.MediaBytes / int64(max(o.shape.Media, 1)) * int64(o.day.Media) // as large as those there are
 	return o
 }
 
