@@ -15,7 +15,7 @@ TOOLS := .cache/bin/versitygw
 .PHONY: help build demo test fuzz bench bench-backup check tools clean go
 
 help: ## print this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 build: go ## bin/strongroom (for a person) and bin/strongroomd (for an operator)
 	@mkdir -p bin
