@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"strongroom/protocol/wire"
 )
@@ -21,6 +22,8 @@ var (
 	ErrDestroyed = errors.New("the vault's record was destroyed after too many wrong passwords")
 	// ErrExhausted: no attempt is left, and the last one is still open.
 	ErrExhausted = errors.New("no attempt is left; the last one is still open")
+	// errWait is what CodeWait stands for; ErrWait says until when.
+	errWait = errors.New("the vault wants a wait before the next attempt")
 	// ErrNoRecord: nothing is registered for this account, or it was deleted.
 	ErrNoRecord = errors.New("the vault has no record for this account")
 	// ErrLive: a record is registered already, and Register replaces none.
@@ -53,6 +56,18 @@ func (e *ErrWrongPassword) Error() string {
 	return fmt.Sprintf("wrong password, %d attempts left", e.AttemptsLeft)
 }
 
+// ErrWait: too many wrong passwords, the next attempt has to wait. No guess
+// was used.
+type ErrWait struct{ Status wire.StatusReport }
+
+func (e *ErrWait) Error() string {
+	return errWait.Error() + " until " + e.Until().Format(time.DateTime)
+}
+func (e *ErrWait) Unwrap() error { return errWait }
+
+// Until is when the next attempt may be made, by the vault's clock.
+func (e *ErrWait) Until() time.Time { return time.UnixMilli(int64(e.Status.WaitUntilMillis)) }
+
 // refusal turns a code into an error of this package: one from inside a sealed
 // answer, or one that inClear allows.
 func refusal(c wire.Code) error {
@@ -68,6 +83,8 @@ func refusal(c wire.Code) error {
 		kind = ErrDestroyed
 	case wire.CodeExhausted:
 		kind = ErrExhausted
+	case wire.CodeWait:
+		kind = errWait
 	case wire.CodeUnavailable, wire.CodeRateLimited:
 		kind = ErrUnreachable
 	case wire.CodeUnknown:
@@ -99,7 +116,8 @@ func codeOf(err error) wire.Code {
 }
 
 // ErrState is the error that a status stands for: nil when a guess may be
-// made.
+// made. A wait is no such error while the guess is only thought of: see
+// ErrWait.
 func ErrState(s wire.StatusReport) error {
 	switch s.State {
 	case wire.StateLive:

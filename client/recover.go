@@ -102,6 +102,9 @@ func (r *Recovery) begin(ctx context.Context, fleet *bundle.Fleet) error {
 	if err := ErrState(status); err != nil {
 		return err
 	}
+	if status.WaitUntilMillis != 0 { // the vault would refuse
+		return &ErrWait{status}
+	}
 	oc, err := r.vault.opaque(fleet)
 	if err != nil {
 		return err
@@ -171,10 +174,23 @@ func (r *Recovery) start(ctx context.Context, fleet *bundle.Fleet) (*wire.Answer
 		if errors.Is(err, ErrOutcomeUnknown) || isHearsay(err) {
 			r.sent = true
 		}
+		if errors.Is(err, errWait) {
+			return nil, nil, r.mustWait()
+		}
 		if !transient(err) || try == triesMax || r.vault.pause(ctx, try) != nil {
 			return nil, nil, err
 		}
 	}
+}
+
+// mustWait: the vault refused before it charged anything. What is charged
+// already has its slot for itself, and is answered without a wait: so no guess
+// of ours was used, but one of another device may have been. The next Run
+// looks where the account stands.
+func (r *Recovery) mustWait() error {
+	e := &ErrWait{r.status}
+	*r = Recovery{vault: r.vault, password: r.password, status: r.status}
+	return e
 }
 
 // finish is the second trip; its retry is free too.

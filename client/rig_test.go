@@ -47,6 +47,11 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	return newRigUnder(t, bundle.Policy{Attempts: 10, TicketMillis: 120_000})
+}
+
+func newRigUnder(t *testing.T, policy bundle.Policy) *rig {
+	t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	must(t, err)
 	issuer, err := token.IssuerOf("test", public)
@@ -54,7 +59,7 @@ func newRig(t *testing.T) *rig {
 	h, err := soft.Create(t.TempDir(), []byte("passphrase"), soft.Cheap)
 	must(t, err)
 	document, island, err := vault.Make(h, vault.Founding{
-		Suite: opaque.P256SHA256, Policy: bundle.Policy{Attempts: 10, TicketMillis: 120_000},
+		Suite: opaque.P256SHA256, Policy: policy,
 		Issuers: []bundle.Issuer{issuer}, Isolation: "none", Rollback: "file",
 	})
 	must(t, err)

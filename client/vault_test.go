@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"strongroom/client"
+	"strongroom/protocol/bundle"
 	"strongroom/protocol/wire"
 )
 
@@ -228,5 +229,31 @@ func TestNoRedirect(t *testing.T) {
 	}
 	if strangers != 0 {
 		t.Error("the stranger was asked")
+	}
+}
+
+// TestWait: the sixth guess must wait, and says so without using one.
+func TestWait(t *testing.T) {
+	r, ctx := newRigUnder(t, bundle.Policy{Attempts: 10, TicketMillis: 120_000, WaitsMillis: []uint64{0, 0, 0, 0, 0, 3_600_000}}), within(t)
+	v, p := r.vault(t, nil), payload()
+	_, err := v.Register(ctx, right, p)
+	must(t, err)
+	early, err := v.Begin(right) // knows where the account stands before the others guess
+	must(t, err)
+	for left := 9; left >= 5; left-- {
+		wrong(t, v, left)
+	}
+	for range 2 {
+		_, status, err := early.Run(ctx)
+		var wait *client.ErrWait
+		if !errors.As(err, &wait) || status.Left != 5 || wait.Status.Left != 5 {
+			t.Fatalf("the sixth: %v, %d left", err, status.Left)
+		}
+		if until := time.Until(wait.Until()); until < 50*time.Minute || until > time.Hour {
+			t.Fatalf("a wait of %v", until)
+		}
+	}
+	if n := r.counter.Evaluations(); n != 6 { // one at the registration
+		t.Errorf("the HSM evaluated %d times", n)
 	}
 }

@@ -161,7 +161,7 @@ func (v *Vault) answer(r *request, a wire.Answer) {
 	a.Version = wire.Version
 	if r.account != "" {
 		account := v.records[r.account]
-		a.Status = account.Status(v.policy)
+		a.Status = account.Status(v.policy, v.nowMillis)
 	}
 	if a.Refused != "" {
 		v.out.Counts.Refused++

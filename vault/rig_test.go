@@ -49,13 +49,18 @@ var stretch = wire.Stretch{Time: 1, MemoryKiB: 8, Threads: 1}
 
 func newRig(t testing.TB, suite *opaque.Suite) *rig {
 	t.Helper()
+	return newRigUnder(t, suite, bundle.Policy{Attempts: 10, TicketMillis: 120_000})
+}
+
+func newRigUnder(t testing.TB, suite *opaque.Suite, policy bundle.Policy) *rig {
+	t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	must(t, err)
 	h, err := soft.Create(t.TempDir(), []byte("passphrase"), soft.Cheap)
 	must(t, err)
 	r := &rig{TB: t, hal: hsmtest.NewCounter(h), issuer: private, now: 1_700_000_000_000, serving: func() {}, served: func() {}}
 	r.document, r.island, err = vault.Make(r.hal, vault.Founding{
-		Suite: suite, Policy: bundle.Policy{Attempts: 10, TicketMillis: 120_000},
+		Suite: suite, Policy: policy,
 		Issuers:   []bundle.Issuer{{ID: "test", Alg: "EdDSA", Key: public}},
 		Isolation: "none", Rollback: "file",
 	})

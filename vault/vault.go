@@ -72,7 +72,9 @@ func Open(h hal.HAL, rand io.Reader, document, sealedIsland []byte, entries iter
 	}
 	v := &Vault{
 		fleet: fleet, rand: rand,
-		policy:      record.Policy{Attempts: fleet.Policy.Attempts, TicketMillis: fleet.Policy.TicketMillis},
+		policy: record.Policy{
+			Attempts: fleet.Policy.Attempts, TicketMillis: fleet.Policy.TicketMillis, WaitsMillis: fleet.Policy.WaitsMillis,
+		},
 		ticketLabel: fmt.Sprintf("strongroom/v1/ticket %x", fleet.ID),
 		records:     map[string]record.Record{}, expiring: map[string]uint64{},
 	}

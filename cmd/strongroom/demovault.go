@@ -27,7 +27,8 @@ func (c *demoVaultCmd) Run(s *session) error {
 	ctx, stop := untilInputEnds(s, func() { fmt.Fprintln(s.term.Out, cpuUsed()) })
 	defer stop()
 	v, err := serve.Start(ctx, serve.Config{
-		Data: c.Dir, Listen: "127.0.0.1:0", Admin: serve.AdminOff, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Waits: serve.WaitsNone,
+		Data:  c.Dir, Listen: "127.0.0.1:0", Admin: serve.AdminOff, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
 		return err

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"strongroom/backup"
 	"strongroom/client"
 	"strongroom/cmd/internal/folder"
 	"strongroom/cmd/internal/terminal"
+	"strongroom/protocol/wire"
 )
 
 // Exit codes, documented in --help and README.
@@ -25,6 +27,7 @@ const (
 	exitUnknown     = 9
 	exitToken       = 10
 	exitPin         = 11
+	exitWait        = 12 // the next attempt must wait; no guess used
 )
 
 // story is an error as a person wants it told, and a program too.
@@ -34,7 +37,13 @@ type story struct {
 	Happened string `json:"happened"`
 	Lost     string `json:"lost,omitempty"`
 	Do       string `json:"next,omitempty"`
-	Left     *int   `json:"attemptsLeft,omitempty"`
+	*numbers
+}
+
+// numbers are what a story may tell to a program beside its sentences.
+type numbers struct {
+	Left *int   `json:"attemptsLeft,omitempty"`
+	Wait string `json:"waitUntil,omitempty"` // RFC 3339: no attempt before
 }
 
 // usageError is a command line that can not be meant.
@@ -64,6 +73,12 @@ func explain(err error) story {
 	if s, ok := explainWrong(err); ok {
 		return s
 	}
+	var wait *client.ErrWait
+	if errors.As(err, &wait) {
+		return story{exitWait, "wait", "after this many wrong passwords the next attempt must wait until " + clock(wait.Until()) + ".",
+			"nothing. No attempt was used.", fmt.Sprintf("come back then. %s left of %d; use the time to think.",
+				terminal.Count(int(wait.Status.Left), "attempt"), wait.Status.Limit), &numbers{Wait: wait.Until().Format(time.RFC3339)}}
+	}
 	for _, known := range stories {
 		if errors.Is(err, known.is) {
 			s := known.story
@@ -89,7 +104,7 @@ func explainWrong(err error) (story, bool) {
 	if !errors.As(err, &wrong) {
 		return story{}, false
 	}
-	s := story{Code: exitWrong, Kind: "wrong-password", Left: &wrong.AttemptsLeft, Lost: "nothing, but one attempt."}
+	s := story{Code: exitWrong, Kind: "wrong-password", numbers: &numbers{Left: &wrong.AttemptsLeft}, Lost: "nothing, but one attempt."}
 	if wrong.AttemptsLeft == 0 {
 		s.Happened = "wrong password. That was the last attempt: the vault now destroys its copy of the key."
 		s.Lost = "the way back by password, for ever. The backup itself is untouched."
@@ -98,7 +113,33 @@ func explainWrong(err error) (story, bool) {
 	}
 	s.Happened = fmt.Sprintf("wrong password. %s left of %d.", terminal.Count(wrong.AttemptsLeft, "attempt"), wrong.Status.Limit)
 	s.Do = "think, then try again. After the last wrong one the vault destroys its copy of the key."
+	if until := waitUntil(wrong.Status); !until.IsZero() {
+		s.numbers.Wait = until.Format(time.RFC3339)
+		s.Do = "think. The vault takes the next attempt at " + clock(until) + "; after the last wrong one it destroys its copy of the key."
+	}
 	return s, true
+}
+
+// waitUntil is when the next attempt may be made, zero for at once.
+func waitUntil(s wire.StatusReport) time.Time {
+	if s.WaitUntilMillis == 0 {
+		return time.Time{}
+	}
+	return (&client.ErrWait{Status: s}).Until()
+}
+
+// clock is a time of today as people say it, or with its day.
+func clock(t time.Time) string {
+	t = t.Local()
+	if y, m, d := t.Date(); time.Date(y, m, d, 0, 0, 0, 0, time.Local).Equal(today()) {
+		return t.Format("15:04")
+	}
+	return t.Format("15:04 on 2 January")
+}
+
+func today() time.Time {
+	y, m, d := time.Now().Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, time.Local)
 }
 
 // stories by error, the more special first.

@@ -127,6 +127,9 @@ func (c *restoreCmd) recoverByPassword(s *session, settings *folder.Settings) (c
 	if err != nil {
 		return client.Key{}, err
 	}
+	if status.WaitUntilMillis != 0 { // before anybody types a password
+		return client.Key{}, &client.ErrWait{Status: status}
+	}
 	password, given, err := c.given(s.term)
 	if err != nil {
 		return client.Key{}, err
@@ -144,7 +147,10 @@ func (c *restoreCmd) recoverByPassword(s *session, settings *folder.Settings) (c
 		var wrong *client.ErrWrongPassword
 		if errors.As(err, &wrong) && !given && wrong.AttemptsLeft > 0 {
 			s.term.Note("  Wrong password. %s left of %d.", terminal.Count(wrong.AttemptsLeft, "attempt"), wrong.Status.Limit)
-			continue
+			if waitUntil(wrong.Status).IsZero() {
+				continue
+			}
+			return client.Key{}, &client.ErrWait{Status: wrong.Status}
 		}
 		if err != nil {
 			return client.Key{}, err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"strongroom/cmd/internal/folder"
 	"strongroom/cmd/internal/terminal"
@@ -35,6 +36,7 @@ type vaultEvent struct {
 	HSM       string  `json:"hsm,omitempty"`
 	Isolation string  `json:"isolation,omitempty"`
 	Rollback  string  `json:"rollback,omitempty"`
+	Wait      string  `json:"waitUntil,omitempty"` // RFC 3339
 }
 
 // Run tells what it can: a part that does not answer is named and costs the
@@ -83,6 +85,9 @@ func (s *session) vaultStatus(settings *folder.Settings) (*vaultEvent, string, e
 		e.HSM, e.Isolation, e.Rollback = fleet.HSM, fleet.Isolation, fleet.Rollback
 	}
 	e.State, e.Left, e.Limit, e.Wrong, e.Before = stateName(st.State), &st.Left, &st.Limit, &st.Wrong, &st.WrongBefore
+	if until := waitUntil(st); !until.IsZero() {
+		e.Wait = until.Format(time.RFC3339)
+	}
 	if settings.Stage == folder.Pending {
 		return e, "", nil
 	}
@@ -150,6 +155,9 @@ func (s *session) tellStatus(settings *folder.Settings, e *statusEvent) {
 		} else {
 			t.Row("", fmt.Sprintf("record %s, attempts left: %d of %d", v.State, *v.Left, *v.Limit))
 			t.Row("", fmt.Sprintf("wrong attempts: %d since the last right password, %d before it", *v.Wrong, *v.Before))
+			if until, err := time.Parse(time.RFC3339, v.Wait); err == nil {
+				t.Row("", "the next attempt must wait until "+clock(until))
+			}
 			t.Row("", fmt.Sprintf("its HSM: %s; isolation from its host: %s; rollback: %s", v.HSM, v.Isolation, v.Rollback))
 			if v.Rollback == "file" {
 				t.Row("", "(whoever puts an older copy of the vault's whole folder back gets used attempts back)")

@@ -103,7 +103,9 @@ func step(do func(*rig, *testscript.TestScript, []string) error) func(*testscrip
 func (r *rig) vault(ts *testscript.TestScript, args []string) error {
 	switch {
 	case len(args) == 1 && args[0] == "start":
-		return r.start(ts)
+		return r.start(ts, serve.WaitsNone)
+	case len(args) == 2 && args[0] == "start":
+		return r.start(ts, args[1])
 	case len(args) == 1 && args[0] == "stop":
 		return r.stop()
 	case len(args) == 2 && args[0] == "evaluations":
@@ -137,10 +139,11 @@ func (r *rig) vault(ts *testscript.TestScript, args []string) error {
 	return fmt.Errorf("vault %q: no such thing", args)
 }
 
-func (r *rig) start(ts *testscript.TestScript) (err error) {
+func (r *rig) start(ts *testscript.TestScript, waits string) (err error) {
 	many := relay.Rate{PerSecond: 1e6, Burst: 1e6}
 	r.server, err = serve.Start(context.Background(), serve.Config{
-		Data: filepath.Join(r.env.WorkDir, "vault"), Listen: "127.0.0.1:0", Admin: serve.AdminOff,
+		Waits: waits,
+		Data:  filepath.Join(r.env.WorkDir, "vault"), Listen: "127.0.0.1:0", Admin: serve.AdminOff,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Stretch: soft.Cheap, AddressRate: many, AccountRate: many,
 		WrapHAL: func(h hal.HAL) hal.HAL { r.counter = hsmtest.NewCounter(h); return r.counter },
 	})

@@ -47,7 +47,7 @@ type process struct {
 func launch(t *testing.T, data, limits string, flags ...string) *process {
 	t.Helper()
 	args := append([]string{"-c", limits + ` exec "$0" "$@"`, os.Args[0], "serve", "--data", data,
-		"--listen", "127.0.0.1:0", "--admin", "off", "--log-format", "json",
+		"--listen", "127.0.0.1:0", "--admin", "off", "--waits", "none", "--log-format", "json",
 		"--account-per-second", "1000", "--account-burst", "1000", "--address-per-second", "1000", "--address-burst", "1000"}, flags...)
 	cmd := exec.Command("sh", args...)
 	cmd.Env = append(os.Environ(), childEnv+"=1", "GOCOVERDIR="+t.TempDir())

@@ -48,13 +48,14 @@ func (c *fleetCommand) Run(s streams) error {
 	if c.JSON {
 		return writeJSON(s, map[string]any{
 			"pin": pin.String(), "id": hex.EncodeToString(f.ID[:]), "suite": serve.SuiteName(f.Suite), "kem": f.KEM,
-			"attempts": f.Policy.Attempts, "ticket_seconds": lifetime.Seconds(),
+			"attempts": f.Policy.Attempts, "waits": serve.WaitsText(f.Policy.WaitsMillis), "ticket_seconds": lifetime.Seconds(),
 			"hsm": f.HSM, "isolation": f.Isolation, "rollback": f.Rollback, "issuers": f.Issuers,
 		})
 	}
 	fmt.Fprintf(s.out, "fleet pin        %s\n", pin)
 	fmt.Fprintf(s.out, "fleet id         %x (the audience of the vault's tokens)\n", f.ID)
 	fmt.Fprintf(s.out, "attempts         %d wrong guesses, then the record is destroyed\n", f.Policy.Attempts)
+	fmt.Fprintf(s.out, "waits            %s: before each attempt, since the one before it\n", serve.WaitsText(f.Policy.WaitsMillis))
 	fmt.Fprintf(s.out, "ticket lifetime  %v\n", lifetime)
 	fmt.Fprintf(s.out, "OPAQUE suite     %s\n", serve.SuiteName(f.Suite))
 	fmt.Fprintf(s.out, "channel          HPKE, KEM 0x%04x\n", f.KEM)

@@ -6,6 +6,7 @@ package bundle
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"strongroom/protocol/wire"
 )
@@ -22,6 +23,7 @@ const (
 	attemptsMax      = 10 // a promise: no fleet may give more guesses
 	ticketMillisMin  = 1_000
 	ticketMillisMax  = 10 * 60 * 1000
+	waitMillisMax    = 7 * 24 * 60 * 60 * 1000
 )
 
 // ErrDocument: the bytes are no fleet document that this program knows.
@@ -47,6 +49,10 @@ type Fleet struct {
 type Policy struct {
 	Attempts     uint8  `cbor:"1,keyasint"` // guesses a generation, at most 10
 	TicketMillis uint64 `cbor:"2,keyasint"` // how long a login may take
+
+	// WaitsMillis[n-1] is how long attempt n waits after attempt n-1, both
+	// since the last success; attempts past its end wait not at all.
+	WaitsMillis []uint64 `cbor:"3,keyasint,omitempty"`
 }
 
 // Issuer may name accounts, by signing tokens.
@@ -101,7 +107,23 @@ func (f *Fleet) validate() error {
 	case len(f.HSM) > nameBytesMax || len(f.Isolation) > nameBytesMax || len(f.Rollback) > nameBytesMax:
 		return fmt.Errorf("%w: a name is too long", ErrDocument)
 	}
+	if err := f.Policy.validateWaits(); err != nil {
+		return err
+	}
 	return f.validateIssuers()
+}
+
+// validateWaits: no wait before the first attempt, none shorter than the one
+// before it, and no zeros at the end, which would be a second way to say it.
+func (p *Policy) validateWaits() error {
+	n := len(p.WaitsMillis)
+	if n > int(p.Attempts) || n > 0 && (p.WaitsMillis[0] != 0 || p.WaitsMillis[n-1] == 0) || !slices.IsSorted(p.WaitsMillis) {
+		return fmt.Errorf("%w: waits of %v ms before %d attempts", ErrDocument, p.WaitsMillis, p.Attempts)
+	}
+	if n > 0 && p.WaitsMillis[n-1] > waitMillisMax {
+		return fmt.Errorf("%w: a wait of %d ms", ErrDocument, p.WaitsMillis[n-1])
+	}
+	return nil
 }
 
 func (f *Fleet) validateIssuers() error {

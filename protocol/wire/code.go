@@ -12,6 +12,7 @@ const (
 	CodeGeneration  Code = "generation"  // another generation is registered than the one named
 	CodeSlot        Code = "slot"        // the slot is neither the next one nor a retry of the last
 	CodeExhausted   Code = "exhausted"   // no attempt left, the last one is still open
+	CodeWait        Code = "wait"        // the next attempt comes too early, see StatusReport.WaitUntilMillis; nothing was debited
 	CodeDestroyed   Code = "destroyed"   // the record was destroyed
 	CodeDeleted     Code = "deleted"     // the record was deleted by its owner
 	CodeTicket      Code = "ticket"      // the ticket is not ours, expired, or for something else

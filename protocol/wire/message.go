@@ -135,4 +135,5 @@ type StatusReport struct {
 	Wrong           uint32     `cbor:"6,keyasint"` // attempts since the last success without a proof
 	WrongBefore     uint32     `cbor:"7,keyasint"` // of the last success: attempts it forgave beside its own
 	DestroyAtMillis uint64     `cbor:"8,keyasint,omitempty"`
+	WaitUntilMillis uint64     `cbor:"9,keyasint,omitempty"` // until then a new attempt is refused: Unix time by the vault's clock; zero for no wait
 }

@@ -42,6 +42,7 @@ type Config struct {
 	// Taken when the fleet is made; later anything but zero or the same is refused.
 	Attempts       int           // 1 to AttemptsMax
 	TicketLifetime time.Duration // how long the second trip of an operation may take
+	Waits          string        // between attempts; "" is WaitsDefault, WaitsNone none
 	Suite          string        // SuiteP256 or SuiteRistretto255
 	IssuerKeys     []string      // files with public keys; none: a built-in issuer
 

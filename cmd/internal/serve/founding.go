@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"strongroom/hsm/soft"
@@ -106,7 +107,11 @@ func (c *Config) policy() (bundle.Policy, error) {
 	if lifetime < ticketLifetimeMin || lifetime > ticketLifetimeMax {
 		return bundle.Policy{}, fmt.Errorf("%w: --ticket-lifetime must be from %v to %v", ErrPolicy, ticketLifetimeMin, ticketLifetimeMax)
 	}
-	return bundle.Policy{Attempts: uint8(attempts), TicketMillis: uint64(lifetime.Milliseconds())}, nil
+	between, err := waits(c.Waits, attempts)
+	if err != nil {
+		return bundle.Policy{}, err
+	}
+	return bundle.Policy{Attempts: uint8(attempts), TicketMillis: uint64(lifetime.Milliseconds()), WaitsMillis: between}, nil
 }
 
 func (c *Config) suite() (*opaque.Suite, error) {
@@ -131,6 +136,15 @@ func (c *Config) sameFleet(f *bundle.Fleet) error {
 	lifetime := time.Duration(f.Policy.TicketMillis) * time.Millisecond
 	if c.TicketLifetime != 0 && c.TicketLifetime != lifetime {
 		return differs("--ticket-lifetime", lifetime, c.TicketLifetime)
+	}
+	if c.Waits != "" {
+		asked, err := waits(c.Waits, int(f.Policy.Attempts))
+		if err != nil {
+			return err
+		}
+		if !slices.Equal(asked, f.Policy.WaitsMillis) {
+			return differs("--waits", WaitsText(f.Policy.WaitsMillis), c.Waits)
+		}
 	}
 	if c.Suite != "" {
 		suite, err := c.suite()

@@ -20,7 +20,7 @@ import (
 )
 
 func config(data string) serve.Config {
-	return serve.Config{Data: data, Listen: "127.0.0.1:0", Admin: "127.0.0.1:0", Stretch: soft.Cheap}
+	return serve.Config{Data: data, Listen: "127.0.0.1:0", Admin: "127.0.0.1:0", Stretch: soft.Cheap, Waits: serve.WaitsNone}
 }
 
 func start(t *testing.T, c serve.Config) *serve.Server {

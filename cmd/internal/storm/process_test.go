@@ -70,7 +70,7 @@ func runVault(data, journal, box string) error {
 	free := relay.Rate{PerSecond: 1e6, Burst: 1e6}
 	c := serve.Config{
 		Data: data, Listen: "127.0.0.1:0", Admin: serve.AdminOff, TicketLifetime: ticketLifetime,
-		AddressRate: free, AccountRate: free, Stretch: soft.Cheap, Box: box,
+		AddressRate: free, AccountRate: free, Stretch: soft.Cheap, Box: box, Waits: serve.WaitsNone,
 	}
 	if box == serve.BoxProcess {
 		c.BoxCommand = []string{os.Args[0], cell.Command, journal}

@@ -47,6 +47,8 @@ type Verdict struct {
 //  4. Carry a slot over into a new generation, where the same KE1 would meet
 //     another key and so be a guess that nobody charged: a registration
 //     clears KE1, so a retry finds nothing to repeat.
+//  5. Guess as fast as the line allows: the later attempts wait. The refusal
+//     comes before the charge, and after the retry, which is no guess.
 func (d Debit) Apply(r Record, p Policy) (Record, Verdict) {
 	switch {
 	case !r.live():
@@ -59,8 +61,11 @@ func (d Debit) Apply(r Record, p Policy) (Record, Verdict) {
 		return r, Verdict{Refused: wire.CodeExhausted}
 	case d.Slot != r.Slot+1:
 		return r, Verdict{Refused: wire.CodeSlot}
+	case d.NowMillis < r.waitUntilMillis(p):
+		return r, Verdict{Refused: wire.CodeWait}
 	}
 	r.Slot, r.KE1 = d.Slot, d.KE1
+	r.DebitedMillis = max(r.DebitedMillis, d.NowMillis)
 	r.OpenUntilMillis = d.NowMillis + p.TicketMillis
 	if r.spent() >= uint64(p.Attempts) {
 		r.State = wire.StateExhausted

@@ -10,6 +10,10 @@ import "strongroom/protocol/wire"
 type Policy struct {
 	Attempts     uint8  // guesses a generation
 	TicketMillis uint64 // how long a ticket is good
+
+	// WaitsMillis[n-1] is the wait between the attempts n-1 and n since the
+	// last success; none past its end.
+	WaitsMillis []uint64
 }
 
 // Record is what the vault keeps for one account. The zero value is an
@@ -27,6 +31,7 @@ type Record struct {
 	Forgiven uint64
 
 	KE1             [32]byte // SHA-256 of the KE1 that Slot was debited for; zero when none in this generation
+	DebitedMillis   uint64   // when the newest attempt was debited: the latest time that any debit named
 	OpenUntilMillis uint64   // until then the ticket of Slot may be finished
 	WrongBefore     uint32   // wrong attempts that the last success forgave
 
@@ -53,6 +58,19 @@ func (r *Record) live() bool {
 // spent is the number of guesses that count.
 func (r *Record) spent() uint64 { return r.Slot - r.Forgiven }
 
+// waitUntilMillis is when the next attempt may be debited, 0 for at once. It
+// hangs on committed times only.
+//
+// Whoever sets the clock back between attempts gains nothing: DebitedMillis
+// keeps the latest of them, and the wait ends where it was committed to end.
+func (r *Record) waitUntilMillis(p Policy) uint64 {
+	spent := r.spent()
+	if spent >= uint64(len(p.WaitsMillis)) || p.WaitsMillis[spent] == 0 {
+		return 0
+	}
+	return r.DebitedMillis + p.WaitsMillis[spent]
+}
+
 // absent is why a record that is not live refuses.
 func (r *Record) absent() wire.Code {
 	switch r.State {
@@ -65,8 +83,8 @@ func (r *Record) absent() wire.Code {
 	}
 }
 
-// Status is what the account's holder may know.
-func (r *Record) Status(p Policy) *wire.StatusReport {
+// Status is what the account's holder may know, now.
+func (r *Record) Status(p Policy, nowMillis uint64) *wire.StatusReport {
 	s := &wire.StatusReport{
 		State: r.State, Generation: r.Generation, Slot: r.Slot, Limit: p.Attempts,
 		Wrong: uint32(r.spent()), WrongBefore: r.WrongBefore,
@@ -76,6 +94,9 @@ func (r *Record) Status(p Policy) *wire.StatusReport {
 		s.State = wire.StateNone
 	case r.State == wire.StateLive:
 		s.Left = p.Attempts - uint8(r.spent())
+		if until := r.waitUntilMillis(p); until > nowMillis {
+			s.WaitUntilMillis = until
+		}
 	case r.State == wire.StateExhausted:
 		s.DestroyAtMillis = r.OpenUntilMillis
 	}

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -8,6 +9,8 @@ import (
 )
 
 var policy = Policy{Attempts: 10, TicketMillis: 120_000}
+
+var waits = []uint64{0, 0, 0, 0, 0, 20_000, 40_000, 60_000, 60_000, 100_000}
 
 func gen(b byte) wire.Generation { return wire.Generation{b} }
 func ke1(b int) [32]byte         { return [32]byte{1, byte(b), byte(b >> 8)} }
@@ -37,12 +40,12 @@ func debit(t *testing.T, r Record, slot uint64, k [32]byte, now uint64, want wir
 func TestTenWrongThenDestroyed(t *testing.T) {
 	r := registered(t)
 	for i := 1; i <= 10; i++ {
-		if left := r.Status(policy).Left; int(left) != 11-i {
+		if left := r.Status(policy, 0).Left; int(left) != 11-i {
 			t.Fatalf("before attempt %d: %d left", i, left)
 		}
 		r, _ = debit(t, r, uint64(i), ke1(i), 1000, "")
 	}
-	if s := r.Status(policy); s.State != wire.StateExhausted || s.Left != 0 || s.DestroyAtMillis != 121_000 {
+	if s := r.Status(policy, 0); s.State != wire.StateExhausted || s.Left != 0 || s.DestroyAtMillis != 121_000 {
 		t.Fatalf("after ten: %+v", s)
 	}
 	r, _ = debit(t, r, 11, ke1(11), 1000, wire.CodeExhausted)
@@ -61,7 +64,7 @@ func TestTenWrongThenDestroyed(t *testing.T) {
 		t.Fatalf("refill after destruction: %q", code)
 	}
 	again, code := Register{Generation: gen(2), Changes: dead.Changes}.Apply(dead)
-	if code != "" || again.Status(policy).Left != 10 || again.Slot != 10 {
+	if code != "" || again.Status(policy, 0).Left != 10 || again.Slot != 10 {
 		t.Fatalf("registration after destruction: %q %+v", code, again)
 	}
 }
@@ -72,7 +75,7 @@ func TestRightAtTheTenth(t *testing.T) {
 		r, _ = debit(t, r, uint64(i), ke1(i), 1000, "")
 	}
 	r, code := Refill{Generation: gen(1), Slot: 10}.Apply(r, policy)
-	if s := r.Status(policy); code != "" || s.State != wire.StateLive || s.Left != 10 || s.WrongBefore != 9 {
+	if s := r.Status(policy, 0); code != "" || s.State != wire.StateLive || s.Left != 10 || s.WrongBefore != 9 {
 		t.Fatalf("%q %+v", code, s)
 	}
 	if _, gone := (Destroy{Generation: gen(1), Slot: 10, NowMillis: 1 << 40}).Apply(r); gone {
@@ -87,7 +90,7 @@ func TestSlotForgivesNoLaterGuess(t *testing.T) {
 	}
 	for range 3 { // shown again and again, it forgives once
 		r, _ = Refill{Generation: gen(1), Slot: 2}.Apply(r, policy)
-		if s := r.Status(policy); s.Left != 6 || s.WrongBefore != 1 {
+		if s := r.Status(policy, 0); s.Left != 6 || s.WrongBefore != 1 {
 			t.Fatalf("%+v", s)
 		}
 	}
@@ -182,17 +185,23 @@ func TestNeverElevenGuesses(t *testing.T) {
 	const runs, steps = 300, 400
 	tickets, destroyed := 0, 0
 	for seed := range uint64(runs) {
-		w := world{rng: rand.New(rand.NewPCG(seed, 2)), seen: map[guess]bool{}, guesses: map[guess]bool{}}
+		w := world{rng: rand.New(rand.NewPCG(seed, 2)), seen: map[guess]bool{}, guesses: map[guess]bool{}, policy: policy}
+		if seed%2 == 1 {
+			w.policy.WaitsMillis = waits
+		}
 		for range steps {
 			w.step()
 			if n := w.sinceProof(); n > 10 {
 				t.Fatalf("seed %d: %d guesses since the last proof", seed, n)
 			}
+			if w.tooEarly != "" {
+				t.Fatalf("seed %d: too early: %s", seed, w.tooEarly)
+			}
 		}
 		tickets += w.tickets
 		destroyed += w.destroyed
 	}
-	if tickets < runs*20 || destroyed < runs/4 {
+	if tickets < runs*20 || destroyed < runs/8 {
 		t.Fatalf("the run did too little: %d tickets, %d destroyed", tickets, destroyed)
 	}
 }
@@ -212,6 +221,19 @@ type world struct {
 	seen               map[guess]bool // ever: the same pair again tells nothing new
 	guesses            map[guess]bool // since the last proof
 	tickets, destroyed int
+	policy             Policy
+	tooEarly           string // a charge that the oracle finds too early
+	last               uint64 // the latest time of a charge
+	wrong              int    // charges since the last proof of this generation
+}
+
+// charged is the oracle of the waits: it counts charges by itself.
+func (w *world) charged(now uint64) {
+	w.wrong++
+	if n := w.wrong - 1; n < len(w.policy.WaitsMillis) && w.policy.WaitsMillis[n] > 0 && now < w.last+w.policy.WaitsMillis[n] {
+		w.tooEarly = fmt.Sprintf("attempt %d at %d, the one before at %d", w.wrong, now, w.last)
+	}
+	w.last = max(w.last, now)
 }
 
 func (w *world) sinceProof() int {
@@ -232,12 +254,18 @@ func (w *world) evaluate(g guess) {
 
 func (w *world) step() {
 	w.now += w.rng.Uint64N(30_000)
+	if w.rng.IntN(50) == 0 { // the host sets its clock back
+		w.now -= min(w.now, w.rng.Uint64N(600_000))
+	}
 	switch n := w.rng.IntN(100); {
 	case n < 70:
 		d := Debit{Generation: w.r.Generation, Slot: w.r.Slot + w.rng.Uint64N(3), KE1: ke1(w.rng.IntN(40)), NowMillis: w.now}
 		d.Slot -= min(d.Slot, w.rng.Uint64N(2))
 		var v Verdict
-		if w.r, v = d.Apply(w.r, policy); v.Ticket.Valid() {
+		if w.r, v = d.Apply(w.r, w.policy); v.Ticket.Valid() {
+			if v.Charged {
+				w.charged(d.NowMillis)
+			}
 			w.tickets++
 			w.held = append(w.held, v.Ticket)
 			w.evaluate(guess{v.Ticket.Generation(), v.Ticket.KE1()})
@@ -256,18 +284,21 @@ func (w *world) step() {
 		if w.rng.IntN(2) == 0 {
 			g.Replaces = &old
 		}
-		w.r, _ = g.Apply(w.r)
+		before := w.r.Changes
+		if w.r, _ = g.Apply(w.r); w.r.Changes != before {
+			w.wrong = 0
+		}
 	}
 }
 
 // prove forgives, at the oracle, the guesses of slots up to the ticket's.
 func (w *world) prove(k Ticket) {
 	forgiven := w.r.Forgiven
-	r, code := Refill{Generation: k.Generation(), Slot: k.Slot()}.Apply(w.r, policy)
+	r, code := Refill{Generation: k.Generation(), Slot: k.Slot()}.Apply(w.r, w.policy)
 	if code != "" || r.Forgiven == forgiven {
 		return
 	}
-	w.r = r
+	w.r, w.wrong = r, int(r.Slot-k.Slot())
 	for _, h := range w.held {
 		if h.Generation() == k.Generation() && h.Slot() <= k.Slot() {
 			delete(w.guesses, guess{h.Generation(), h.KE1()})
