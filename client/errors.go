@@ -24,6 +24,9 @@ var (
 	ErrExhausted = errors.New("no attempt is left; the last one is still open")
 	// errWait is what CodeWait stands for; ErrWait says until when.
 	errWait = errors.New("the vault wants a wait before the next attempt")
+	// ErrLifetime: the account made all the wrong attempts of its lifetime;
+	// only the key that it was first registered with can register it anew.
+	ErrLifetime = errors.New("all wrong attempts of this account's lifetime are used up")
 	// ErrNoRecord: nothing is registered for this account, or it was deleted.
 	ErrNoRecord = errors.New("the vault has no record for this account")
 	// ErrLive: a record is registered already, and Register replaces none.
@@ -83,6 +86,8 @@ func refusal(c wire.Code) error {
 		kind = ErrDestroyed
 	case wire.CodeExhausted:
 		kind = ErrExhausted
+	case wire.CodeLifetime:
+		kind = ErrLifetime
 	case wire.CodeWait:
 		kind = errWait
 	case wire.CodeUnavailable, wire.CodeRateLimited:

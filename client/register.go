@@ -160,9 +160,8 @@ func (e *enrolment) sign() error {
 		return err
 	}
 	e.finish.Owner = [wire.OwnerKeyBytes]byte(owner.Public().(ed25519.PublicKey))
-	if e.replaces != nil {
-		statement := e.finish.Statement(e.fleet.ID, e.vault.Account, e.started.Generation)
-		e.finish.Signature = ed25519.Sign(owner, statement)
-	}
+	// Where it replaces nothing it still may set back a count that a dead
+	// record left behind.
+	e.finish.Signature = ed25519.Sign(owner, e.finish.Statement(e.fleet.ID, e.vault.Account, e.started.Generation))
 	return nil
 }

@@ -257,3 +257,31 @@ func TestWait(t *testing.T) {
 		t.Errorf("the HSM evaluated %d times", n)
 	}
 }
+
+// TestLifetime: an account that made all its wrong attempts takes no other
+// key any more, and still takes its own.
+func TestLifetime(t *testing.T) {
+	r, ctx := newRigUnder(t, bundle.Policy{Attempts: 2, TicketMillis: 1000, Lifetime: 2}), within(t)
+	v, p := r.vault(t, nil), payload()
+	_, err := v.Register(ctx, right, p)
+	must(t, err)
+	wrong(t, v, 1)
+	wrong(t, v, 0)
+	for {
+		status, err := v.Status(ctx)
+		must(t, err)
+		if status.State == wire.StateDestroyed {
+			break
+		}
+		must(t, ctx.Err())
+		time.Sleep(50 * time.Millisecond)
+	}
+	if _, err := v.Replace(ctx, right, payload()); !errors.Is(err, client.ErrLifetime) {
+		t.Fatalf("another key: %v", err)
+	}
+	status, err := v.Replace(ctx, right, p)
+	must(t, err)
+	if status.Left != 2 || status.WrongEver != 0 || status.LifetimeLimit != 2 {
+		t.Errorf("%+v", status)
+	}
+}

@@ -109,9 +109,9 @@ func (v *Vault) registerFinish(r *request) {
 		return
 	}
 	job := registrationJob{request: r, suite: v.suite, command: command}
-	if now := v.records[r.account]; f.Replaces != nil && now.Keys != nil && now.Generation == *f.Replaces {
-		owner := now.Keys.Owner
-		job.owner, job.statement = &owner, f.Statement(v.fleet.ID, r.account, t.Generation)
+	now := v.records[r.account]
+	if owner := now.Prover(f.Replaces); owner != nil && len(f.Signature) > 0 {
+		job.owner, job.statement = owner, f.Statement(v.fleet.ID, r.account, t.Generation)
 	}
 	v.out.Jobs = append(v.out.Jobs, job)
 }
@@ -122,7 +122,7 @@ type registrationJob struct {
 	request   *request
 	suite     *opaque.Suite
 	command   record.Register
-	owner     *[wire.OwnerKeyBytes]byte // nil: nothing live to replace
+	owner     *[wire.OwnerKeyBytes]byte // nil: nobody's signature helps
 	statement []byte
 }
 
@@ -148,7 +148,7 @@ func (j registrationJob) Run(h hal.HAL) Result {
 func (c registrationChecked) enter(v *Vault) {
 	refused := c.refused
 	if refused == "" {
-		_, refused = c.command.Apply(v.records[c.request.account])
+		_, refused = c.command.Apply(v.records[c.request.account], v.policy)
 	}
 	if refused != "" {
 		v.refuse(c.request, refused)

@@ -74,6 +74,7 @@ func Open(h hal.HAL, rand io.Reader, document, sealedIsland []byte, entries iter
 		fleet: fleet, rand: rand,
 		policy: record.Policy{
 			Attempts: fleet.Policy.Attempts, TicketMillis: fleet.Policy.TicketMillis, WaitsMillis: fleet.Policy.WaitsMillis,
+			Lifetime: fleet.Policy.Lifetime,
 		},
 		ticketLabel: fmt.Sprintf("strongroom/v1/ticket %x", fleet.ID),
 		records:     map[string]record.Record{}, expiring: map[string]uint64{},

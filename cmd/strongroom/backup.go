@@ -181,6 +181,9 @@ func alarm(st wire.StatusReport, generation string) string {
 		return "The vault keeps no copy of your key any more. This machine still has the key. Run strongroom password to protect it anew."
 	case generation != "" && hex.EncodeToString(st.Generation[:]) != generation:
 		return "The vault's record was replaced since this machine was set up. If that was not you on another device, run strongroom password now."
+	case st.LifetimeLimit > 0 && st.WrongEver > st.LifetimeLimit/2:
+		return fmt.Sprintf("%d of the %d wrong attempts that this account may ever make are used up. Run strongroom password: a change of the password, by this machine's key, sets them back.",
+			st.WrongEver, st.LifetimeLimit)
 	case st.Wrong > 0:
 		return fmt.Sprintf("%s wrong since the last right password; %d of %d left. If that was not you, somebody is trying.",
 			terminal.Count(int(st.Wrong), "attempt"), st.Left, st.Limit)

@@ -154,6 +154,8 @@ var stories = []struct {
 		"nothing yet: if that attempt had the right password, it still wins.", "finish on that device, or wait two minutes and look again (strongroom status).", nil}},
 	{client.ErrNoRecord, story{exitNoRecord, "no-record", "the vault keeps no key for this account.", lostNothing,
 		"check the account's name and the vault on the recovery card. If you chose the 64-digit key, restore with --by key.", nil}},
+	{client.ErrLifetime, story{exitNoRecord, "lifetime", "this account made all the wrong attempts of its lifetime, and this is not the key that it was first registered with.", lostNothing,
+		"a device that has that first key can protect it anew (strongroom password). Otherwise use another account, or the 64-digit key.", nil}},
 	{client.ErrLive, story{exitFailure, "live", "the vault already keeps a key for this account, from another device or an earlier setup.", lostNothing,
 		"to get that backup, run strongroom restore. To protect a second store, use another account.", nil}},
 	{client.ErrOwner, story{exitFailure, "owner", "the vault's record for this account belongs to another backup key.", lostNothing,

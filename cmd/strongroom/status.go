@@ -37,6 +37,8 @@ type vaultEvent struct {
 	Isolation string  `json:"isolation,omitempty"`
 	Rollback  string  `json:"rollback,omitempty"`
 	Wait      string  `json:"waitUntil,omitempty"` // RFC 3339
+	Ever      uint32  `json:"wrongInAll"`
+	EverLimit uint32  `json:"wrongInAllLimit,omitempty"`
 }
 
 // Run tells what it can: a part that does not answer is named and costs the
@@ -85,6 +87,7 @@ func (s *session) vaultStatus(settings *folder.Settings) (*vaultEvent, string, e
 		e.HSM, e.Isolation, e.Rollback = fleet.HSM, fleet.Isolation, fleet.Rollback
 	}
 	e.State, e.Left, e.Limit, e.Wrong, e.Before = stateName(st.State), &st.Left, &st.Limit, &st.Wrong, &st.WrongBefore
+	e.Ever, e.EverLimit = st.WrongEver, st.LifetimeLimit
 	if until := waitUntil(st); !until.IsZero() {
 		e.Wait = until.Format(time.RFC3339)
 	}
@@ -157,6 +160,9 @@ func (s *session) tellStatus(settings *folder.Settings, e *statusEvent) {
 			t.Row("", fmt.Sprintf("wrong attempts: %d since the last right password, %d before it", *v.Wrong, *v.Before))
 			if until, err := time.Parse(time.RFC3339, v.Wait); err == nil {
 				t.Row("", "the next attempt must wait until "+clock(until))
+			}
+			if v.EverLimit > 0 {
+				t.Row("", fmt.Sprintf("wrong attempts in all: %d of %d; a change of the password sets them back", v.Ever, v.EverLimit))
 			}
 			t.Row("", fmt.Sprintf("its HSM: %s; isolation from its host: %s; rollback: %s", v.HSM, v.Isolation, v.Rollback))
 			if v.Rollback == "file" {

@@ -38,6 +38,7 @@ type serveCommand struct {
 
 	Attempts       int           `group:"rules" help:"Wrong guesses before a record is destroyed, 1 to 10 (10 unless given)." env:"STRONGROOM_ATTEMPTS"`
 	TicketLifetime time.Duration `group:"rules" help:"How long one recovery may take (2m unless given)." env:"STRONGROOM_TICKET_LIFETIME" placeholder:"2m"`
+	Lifetime       int           `name:"lifetime-attempts" group:"rules" help:"Wrong guesses of an account in all its records, up to 100 (100 unless given); then only its owner's key can register it." env:"STRONGROOM_LIFETIME_ATTEMPTS"`
 	Waits          string        `group:"rules" help:"How long each attempt waits after the one before it, or none, for trying (0,0,0,0,0,1m,10m,1h,4h,24h unless given)." env:"STRONGROOM_WAITS" placeholder:"LIST"`
 	Suite          string        `group:"rules" help:"OPAQUE suite: p256 (unless given) or ristretto255." env:"STRONGROOM_SUITE" placeholder:"p256"`
 	IssuerKey      []string      `group:"rules" help:"Public key of an account issuer, PEM or JWK set; may be repeated. Without it the vault issues tokens itself." env:"STRONGROOM_ISSUER_KEY" placeholder:"FILE"`
@@ -58,7 +59,7 @@ type serveCommand struct {
 func (*serveCommand) Help() string {
 	return `Makes the vault at the first start; serves until SIGINT or SIGTERM; SIGHUP reads the TLS files again.
 
-The rules (attempts, waits, ticket lifetime, suite, issuers) are fixed when the fleet is made: they stand in the document that clients pin, and nothing raises them later.
+The rules (attempts, in all too, waits, ticket lifetime, suite, issuers) are fixed when the fleet is made: they stand in the document that clients pin, and nothing raises them later.
 
 Examples:
 
@@ -99,7 +100,7 @@ func (c *serveCommand) config(log *slog.Logger) serve.Config {
 		Data: c.Data, Listen: c.Listen, Admin: c.Admin, CertFile: c.TLSCert, KeyFile: c.TLSKey,
 		PassphraseFile: c.PassphraseFile, Box: c.Box,
 		HSM: c.HSM, Token: serve.Token{Module: c.PKCS11Module, Label: c.PKCS11Token, PINFile: c.PINFile}, TPMPath: c.TPMPath,
-		Attempts: c.Attempts, TicketLifetime: c.TicketLifetime, Waits: c.Waits, Suite: c.Suite, IssuerKeys: c.IssuerKey,
+		Attempts: c.Attempts, TicketLifetime: c.TicketLifetime, Waits: c.Waits, Lifetime: c.Lifetime, Suite: c.Suite, IssuerKeys: c.IssuerKey,
 		AddressRate: relay.Rate{PerSecond: c.AddressPerSecond, Burst: c.AddressBurst},
 		AccountRate: relay.Rate{PerSecond: c.AccountPerSecond, Burst: c.AccountBurst},
 		Connections: c.Connections, InFlight: c.InFlight, TrustedProxies: c.TrustedProxy,
@@ -147,6 +148,9 @@ func greet(w io.Writer, v *serve.Server) {
 		fmt.Fprintf(w, "  box        process %d; the kernel gave: %s\n", v.BoxPID, strings.Join(v.Walls, ", "))
 	}
 	fmt.Fprintf(w, "  rules      %d attempts, then the record is destroyed\n", v.Fleet.Policy.Attempts)
+	if n := v.Fleet.Policy.Lifetime; n > 0 {
+		fmt.Fprintf(w, "             %d wrong ones in an account's life, then only its owner's key registers it anew\n", n)
+	}
 	fmt.Fprintf(w, "             waits between them: %s\n\n", serve.WaitsText(v.Fleet.Policy.WaitsMillis))
 	switch v.Fleet.HSM {
 	case soft.Kind:

@@ -48,13 +48,14 @@ func (c *fleetCommand) Run(s streams) error {
 	if c.JSON {
 		return writeJSON(s, map[string]any{
 			"pin": pin.String(), "id": hex.EncodeToString(f.ID[:]), "suite": serve.SuiteName(f.Suite), "kem": f.KEM,
-			"attempts": f.Policy.Attempts, "waits": serve.WaitsText(f.Policy.WaitsMillis), "ticket_seconds": lifetime.Seconds(),
+			"attempts": f.Policy.Attempts, "lifetime_attempts": f.Policy.Lifetime, "waits": serve.WaitsText(f.Policy.WaitsMillis), "ticket_seconds": lifetime.Seconds(),
 			"hsm": f.HSM, "isolation": f.Isolation, "rollback": f.Rollback, "issuers": f.Issuers,
 		})
 	}
 	fmt.Fprintf(s.out, "fleet pin        %s\n", pin)
 	fmt.Fprintf(s.out, "fleet id         %x (the audience of the vault's tokens)\n", f.ID)
 	fmt.Fprintf(s.out, "attempts         %d wrong guesses, then the record is destroyed\n", f.Policy.Attempts)
+	fmt.Fprintf(s.out, "in a lifetime    %s, then only its owner's key registers the account anew\n", lifetimeText(f.Policy.Lifetime))
 	fmt.Fprintf(s.out, "waits            %s: before each attempt, since the one before it\n", serve.WaitsText(f.Policy.WaitsMillis))
 	fmt.Fprintf(s.out, "ticket lifetime  %v\n", lifetime)
 	fmt.Fprintf(s.out, "OPAQUE suite     %s\n", serve.SuiteName(f.Suite))
@@ -66,6 +67,13 @@ func (c *fleetCommand) Run(s streams) error {
 		fmt.Fprintf(s.out, "issuer           %s, %s, key %s\n", i.ID, i.Alg, hex.EncodeToString(i.Key))
 	}
 	return nil
+}
+
+func lifetimeText(n uint32) string {
+	if n == 0 {
+		return "no limit: this fleet was made by the first version"
+	}
+	return fmt.Sprintf("%d wrong guesses of an account", n)
 }
 
 type versionCommand struct{}

@@ -21,6 +21,7 @@ const (
 	nameBytesMax     = 64
 	keyBytesMax      = 4 << 10
 	attemptsMax      = 10 // a promise: no fleet may give more guesses
+	lifetimeMax      = 100
 	ticketMillisMin  = 1_000
 	ticketMillisMax  = 10 * 60 * 1000
 	waitMillisMax    = 7 * 24 * 60 * 60 * 1000
@@ -53,6 +54,10 @@ type Policy struct {
 	// WaitsMillis[n-1] is how long attempt n waits after attempt n-1, both
 	// since the last success; attempts past its end wait not at all.
 	WaitsMillis []uint64 `cbor:"3,keyasint,omitempty"`
+
+	// Lifetime is how many wrong attempts an account may make in all, from
+	// Attempts to 100; zero, in documents of First light, is no limit.
+	Lifetime uint32 `cbor:"4,keyasint,omitempty"`
 }
 
 // Issuer may name accounts, by signing tokens.
@@ -102,6 +107,8 @@ func (f *Fleet) validate() error {
 		return fmt.Errorf("%w: %d attempts, where 1 to %d are allowed", ErrDocument, f.Policy.Attempts, attemptsMax)
 	case f.Policy.TicketMillis < ticketMillisMin || f.Policy.TicketMillis > ticketMillisMax:
 		return fmt.Errorf("%w: tickets of %d ms", ErrDocument, f.Policy.TicketMillis)
+	case f.Policy.Lifetime != 0 && (f.Policy.Lifetime < uint32(f.Policy.Attempts) || f.Policy.Lifetime > lifetimeMax):
+		return fmt.Errorf("%w: %d attempts in a lifetime", ErrDocument, f.Policy.Lifetime)
 	case len(f.Channel) == 0 || len(f.Channel) > keyBytesMax || len(f.AKE) == 0 || len(f.AKE) > keyBytesMax:
 		return fmt.Errorf("%w: a key is missing", ErrDocument)
 	case len(f.HSM) > nameBytesMax || len(f.Isolation) > nameBytesMax || len(f.Rollback) > nameBytesMax:

@@ -19,6 +19,7 @@ const (
 	CodeProof       Code = "proof"       // KE3 is not the proof
 	CodeOwner       Code = "owner"       // the owner's signature is missing or wrong
 	CodeReplaces    Code = "replaces"    // compare-and-swap failed: another generation is live
+	CodeLifetime    Code = "lifetime"    // the account made all the wrong attempts of its lifetime: only a registration signed by its root owner helps
 	CodeTranscript  Code = "transcript"  // the registration's transcript does not match its ticket
 	CodeUnavailable Code = "unavailable" // the box can not serve now; nothing was debited
 	CodeUnknown     Code = "unknown"     // the outcome is not known: retry with the same slot and KE1

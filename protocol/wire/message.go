@@ -69,7 +69,9 @@ type RegisterStartAnswer struct {
 }
 
 // RegisterFinish registers the generation of its ticket. Over a live record
-// it needs Signature: the present owner key's over Statement.
+// it needs Signature: the present owner key's over Statement. Where nothing is
+// live it may carry that of the account's root owner, which sets the lifetime
+// count of wrong attempts back.
 type RegisterFinish struct {
 	Transcript [32]byte            `cbor:"1,keyasint"` // SHA-256(RegistrationRequest, RegistrationResponse, challenge)
 	Record     []byte              `cbor:"2,keyasint"` // OPAQUE RegistrationRecord
@@ -135,5 +137,7 @@ type StatusReport struct {
 	Wrong           uint32     `cbor:"6,keyasint"` // attempts since the last success without a proof
 	WrongBefore     uint32     `cbor:"7,keyasint"` // of the last success: attempts it forgave beside its own
 	DestroyAtMillis uint64     `cbor:"8,keyasint,omitempty"`
-	WaitUntilMillis uint64     `cbor:"9,keyasint,omitempty"` // until then a new attempt is refused: Unix time by the vault's clock; zero for no wait
+	WaitUntilMillis uint64     `cbor:"9,keyasint,omitempty"`  // until then a new attempt is refused: Unix time by the vault's clock; zero for no wait
+	WrongEver       uint32     `cbor:"10,keyasint,omitempty"` // wrong attempts in the lifetime of the account, since its root owner last registered
+	LifetimeLimit   uint32     `cbor:"11,keyasint,omitempty"` // of WrongEver; zero for none
 }

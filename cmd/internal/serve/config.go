@@ -43,6 +43,7 @@ type Config struct {
 	Attempts       int           // 1 to AttemptsMax
 	TicketLifetime time.Duration // how long the second trip of an operation may take
 	Waits          string        // between attempts; "" is WaitsDefault, WaitsNone none
+	Lifetime       int           // wrong attempts of an account in all, Attempts to LifetimeMax
 	Suite          string        // SuiteP256 or SuiteRistretto255
 	IssuerKeys     []string      // files with public keys; none: a built-in issuer
 

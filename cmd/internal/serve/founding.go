@@ -18,6 +18,7 @@ import (
 // The policy of a fleet for which nothing else is said.
 const (
 	AttemptsMax           = 10
+	LifetimeMax           = 100 // wrong attempts of an account in all
 	TicketLifetimeDefault = 2 * time.Minute
 	ticketLifetimeMin     = 10 * time.Second
 	ticketLifetimeMax     = 10 * time.Minute
@@ -111,7 +112,16 @@ func (c *Config) policy() (bundle.Policy, error) {
 	if err != nil {
 		return bundle.Policy{}, err
 	}
-	return bundle.Policy{Attempts: uint8(attempts), TicketMillis: uint64(lifetime.Milliseconds()), WaitsMillis: between}, nil
+	ever := c.Lifetime
+	if ever == 0 {
+		ever = LifetimeMax
+	}
+	if ever < attempts || ever > LifetimeMax {
+		return bundle.Policy{}, fmt.Errorf("%w: --lifetime-attempts must be from %d, as many as --attempts, to %d", ErrPolicy, attempts, LifetimeMax)
+	}
+	return bundle.Policy{
+		Attempts: uint8(attempts), TicketMillis: uint64(lifetime.Milliseconds()), WaitsMillis: between, Lifetime: uint32(ever),
+	}, nil
 }
 
 func (c *Config) suite() (*opaque.Suite, error) {
@@ -136,6 +146,9 @@ func (c *Config) sameFleet(f *bundle.Fleet) error {
 	lifetime := time.Duration(f.Policy.TicketMillis) * time.Millisecond
 	if c.TicketLifetime != 0 && c.TicketLifetime != lifetime {
 		return differs("--ticket-lifetime", lifetime, c.TicketLifetime)
+	}
+	if c.Lifetime != 0 && c.Lifetime != int(f.Policy.Lifetime) {
+		return differs("--lifetime-attempts", f.Policy.Lifetime, c.Lifetime)
 	}
 	if c.Waits != "" {
 		asked, err := waits(c.Waits, int(f.Policy.Attempts))

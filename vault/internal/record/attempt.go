@@ -67,7 +67,7 @@ func (d Debit) Apply(r Record, p Policy) (Record, Verdict) {
 	r.Slot, r.KE1 = d.Slot, d.KE1
 	r.DebitedMillis = max(r.DebitedMillis, d.NowMillis)
 	r.OpenUntilMillis = d.NowMillis + p.TicketMillis
-	if r.spent() >= uint64(p.Attempts) {
+	if r.left(p) == 0 {
 		r.State = wire.StateExhausted
 	}
 	return r, Verdict{Ticket: r.ticket(r.OpenUntilMillis), Charged: true}
@@ -110,6 +110,7 @@ func (f Refill) Apply(r Record, p Policy) (Record, wire.Code) {
 		return r, "" // a retry: the same answer again
 	}
 	r.WrongBefore = uint32(f.Slot - r.Forgiven - 1)
+	r.Past += r.WrongBefore // forgiven, not forgotten: see Record.left
 	r.Forgiven = f.Slot
 	r.State = wire.StateLive
 	return r, ""

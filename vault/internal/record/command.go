@@ -71,7 +71,7 @@ func (c *Command) Apply(r Record, p Policy) (Record, Outcome) {
 		o.Changed = r.Forgiven != forgiven
 		return r, o
 	case c.Register != nil:
-		r, o.Refused = c.Register.Apply(r)
+		r, o.Refused = c.Register.Apply(r, p)
 	case c.Delete != nil:
 		r, o.Refused = c.Delete.Apply(r)
 	case c.Destroy != nil:

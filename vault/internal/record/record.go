@@ -14,6 +14,8 @@ type Policy struct {
 	// WaitsMillis[n-1] is the wait between the attempts n-1 and n since the
 	// last success; none past its end.
 	WaitsMillis []uint64
+
+	Lifetime uint32 // wrong attempts of an account in all; 0 for no limit
 }
 
 // Record is what the vault keeps for one account. The zero value is an
@@ -34,6 +36,14 @@ type Record struct {
 	DebitedMillis   uint64   // when the newest attempt was debited: the latest time that any debit named
 	OpenUntilMillis uint64   // until then the ticket of Slot may be finished
 	WrongBefore     uint32   // wrong attempts that the last success forgave
+
+	// Past counts the wrong attempts that are not among the spent ones any
+	// more: forgiven by a success, or of generations that are gone. Past and
+	// the spent ones are those of the account's lifetime.
+	Past uint32
+	// Root is the owner key whose registration sets that count back: the
+	// first one's, then what it signed for. It outlives tombstones.
+	Root [32]byte
 
 	// Changes counts registrations, deletions and destructions. A
 	// registration names the count it started from.
@@ -57,6 +67,20 @@ func (r *Record) live() bool {
 
 // spent is the number of guesses that count.
 func (r *Record) spent() uint64 { return r.Slot - r.Forgiven }
+
+// wrongEver is the number of wrong attempts in the account's lifetime. An
+// attempt that is still open counts until its proof.
+func (r *Record) wrongEver() uint64 { return uint64(r.Past) + r.spent() }
+
+// left is the number of attempts that may still be made: a success refills
+// them, but never past what is left of the lifetime.
+func (r *Record) left(p Policy) uint8 {
+	left := uint64(p.Attempts) - min(r.spent(), uint64(p.Attempts))
+	if p.Lifetime > 0 {
+		left = min(left, uint64(p.Lifetime)-min(r.wrongEver(), uint64(p.Lifetime)))
+	}
+	return uint8(left)
+}
 
 // waitUntilMillis is when the next attempt may be debited, 0 for at once. It
 // hangs on committed times only.
@@ -88,12 +112,13 @@ func (r *Record) Status(p Policy, nowMillis uint64) *wire.StatusReport {
 	s := &wire.StatusReport{
 		State: r.State, Generation: r.Generation, Slot: r.Slot, Limit: p.Attempts,
 		Wrong: uint32(r.spent()), WrongBefore: r.WrongBefore,
+		WrongEver: uint32(r.wrongEver()), LifetimeLimit: p.Lifetime,
 	}
 	switch {
 	case r.State == 0:
 		s.State = wire.StateNone
 	case r.State == wire.StateLive:
-		s.Left = p.Attempts - uint8(r.spent())
+		s.Left = r.left(p)
 		if until := r.waitUntilMillis(p); until > nowMillis {
 			s.WaitUntilMillis = until
 		}

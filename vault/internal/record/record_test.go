@@ -18,7 +18,7 @@ func ke1(b int) [32]byte         { return [32]byte{1, byte(b), byte(b >> 8)} }
 // registered is a live record of generation 1.
 func registered(t *testing.T) Record {
 	t.Helper()
-	r, code := Register{Generation: gen(1), Keys: Keys{Wrapped: []byte("k1")}}.Apply(Record{})
+	r, code := Register{Generation: gen(1), Keys: Keys{Wrapped: []byte("k1")}}.Apply(Record{}, policy)
 	if code != "" || r.State != wire.StateLive {
 		t.Fatalf("first registration: %q, state %d", code, r.State)
 	}
@@ -63,7 +63,7 @@ func TestTenWrongThenDestroyed(t *testing.T) {
 	if _, code := (Refill{Generation: gen(1), Slot: 10}).Apply(dead, policy); code != wire.CodeDestroyed {
 		t.Fatalf("refill after destruction: %q", code)
 	}
-	again, code := Register{Generation: gen(2), Changes: dead.Changes}.Apply(dead)
+	again, code := Register{Generation: gen(2), Changes: dead.Changes}.Apply(dead, policy)
 	if code != "" || again.Status(policy, 0).Left != 10 || again.Slot != 10 {
 		t.Fatalf("registration after destruction: %q %+v", code, again)
 	}
@@ -123,7 +123,7 @@ func TestRetryDoesNotCrossGenerations(t *testing.T) {
 	r := registered(t)
 	r, _ = debit(t, r, 1, ke1(1), 1, "")
 	old := gen(1)
-	r, code := Register{Generation: gen(2), Replaces: &old, Proven: true, Changes: 1}.Apply(r)
+	r, code := Register{Generation: gen(2), Replaces: &old, Proven: true, Changes: 1}.Apply(r, policy)
 	if code != "" {
 		t.Fatal(code)
 	}
@@ -150,7 +150,7 @@ func TestRegisterRefuses(t *testing.T) {
 		"the same generation with other keys":     {live, Register{Generation: gen(1), Keys: keys}, wire.CodeReplaces},
 		"the same again is a retry, not an error": {live, Register{Generation: gen(1), Keys: Keys{Wrapped: []byte("k1")}}, ""},
 	} {
-		after, code := c.g.Apply(c.r)
+		after, code := c.g.Apply(c.r, policy)
 		if code != c.want {
 			t.Errorf("%s: %q, want %q", name, code, c.want)
 		}
@@ -183,16 +183,25 @@ func TestDelete(t *testing.T) {
 // was given for since the last proof of that generation.
 func TestNeverElevenGuesses(t *testing.T) {
 	const runs, steps = 300, 400
-	tickets, destroyed := 0, 0
+	tickets, destroyed, ended := 0, 0, 0
 	for seed := range uint64(runs) {
 		w := world{rng: rand.New(rand.NewPCG(seed, 2)), seen: map[guess]bool{}, guesses: map[guess]bool{}, policy: policy}
 		if seed%2 == 1 {
 			w.policy.WaitsMillis = waits
 		}
+		if seed%3 == 0 {
+			w.policy.Lifetime = 25
+		}
 		for range steps {
 			w.step()
 			if n := w.sinceProof(); n > 10 {
 				t.Fatalf("seed %d: %d guesses since the last proof", seed, n)
+			}
+			if w.ever > 25 && w.policy.Lifetime > 0 {
+				t.Fatalf("seed %d: %d wrong attempts in a lifetime", seed, w.ever)
+			}
+			if got := w.r.Status(w.policy, w.now).WrongEver; got != uint32(w.ever) {
+				t.Fatalf("seed %d: status tells %d wrong attempts in the lifetime, there were %d", seed, got, w.ever)
 			}
 			if w.tooEarly != "" {
 				t.Fatalf("seed %d: too early: %s", seed, w.tooEarly)
@@ -200,6 +209,10 @@ func TestNeverElevenGuesses(t *testing.T) {
 		}
 		tickets += w.tickets
 		destroyed += w.destroyed
+		ended += w.ended
+	}
+	if ended < runs/4 {
+		t.Fatalf("only %d registrations met the end of a lifetime", ended)
 	}
 	if tickets < runs*20 || destroyed < runs/8 {
 		t.Fatalf("the run did too little: %d tickets, %d destroyed", tickets, destroyed)
@@ -225,11 +238,16 @@ type world struct {
 	tooEarly           string // a charge that the oracle finds too early
 	last               uint64 // the latest time of a charge
 	wrong              int    // charges since the last proof of this generation
+
+	ever  int      // charges without a proof since the root owner last registered
+	root  [32]byte // who that is
+	ended int      // registrations refused for the lifetime
 }
 
 // charged is the oracle of the waits: it counts charges by itself.
 func (w *world) charged(now uint64) {
 	w.wrong++
+	w.ever++
 	if n := w.wrong - 1; n < len(w.policy.WaitsMillis) && w.policy.WaitsMillis[n] > 0 && now < w.last+w.policy.WaitsMillis[n] {
 		w.tooEarly = fmt.Sprintf("attempt %d at %d, the one before at %d", w.wrong, now, w.last)
 	}
@@ -280,14 +298,31 @@ func (w *world) step() {
 	default:
 		w.made++
 		old := w.r.Generation
-		g := Register{Generation: gen(w.made), Changes: w.r.Changes, Proven: w.rng.IntN(20) == 0}
+		g := Register{Generation: gen(w.made), Changes: w.r.Changes, Keys: Keys{Owner: [32]byte{1 + byte(w.rng.IntN(4))}}}
 		if w.rng.IntN(2) == 0 {
 			g.Replaces = &old
 		}
-		before := w.r.Changes
-		if w.r, _ = g.Apply(w.r); w.r.Changes != before {
-			w.wrong = 0
+		signer := [32]byte{1 + byte(w.rng.IntN(20))} // sometimes one that owns something
+		if p := w.r.Prover(g.Replaces); p != nil {
+			g.Proven = *p == signer
 		}
+		w.register(g, signer)
+	}
+}
+
+// register counts, at the oracle, what belongs to whom.
+func (w *world) register(g Register, signer [32]byte) {
+	before := w.r.Changes
+	var code wire.Code
+	if w.r, code = g.Apply(w.r, w.policy); code == wire.CodeLifetime {
+		w.ended++
+	}
+	if w.r.Changes == before {
+		return
+	}
+	w.wrong = 0
+	if w.root == [32]byte{} || g.Proven && signer == w.root {
+		w.root, w.ever = g.Keys.Owner, 0
 	}
 }
 
@@ -299,6 +334,7 @@ func (w *world) prove(k Ticket) {
 		return
 	}
 	w.r, w.wrong = r, int(r.Slot-k.Slot())
+	w.ever-- // the proven one was not wrong
 	for _, h := range w.held {
 		if h.Generation() == k.Generation() && h.Slot() <= k.Slot() {
 			delete(w.guesses, guess{h.Generation(), h.KE1()})

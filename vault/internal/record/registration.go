@@ -11,7 +11,7 @@ type Register struct {
 	Generation wire.Generation  `cbor:"1,keyasint"`
 	Keys       Keys             `cbor:"2,keyasint"`
 	Replaces   *wire.Generation `cbor:"3,keyasint,omitempty"`
-	Proven     bool             `cbor:"4,keyasint,omitempty"` // the owner key of Replaces signed it
+	Proven     bool             `cbor:"4,keyasint,omitempty"` // the owner key of Replaces signed it; where nothing is live, Record.Root did
 	Changes    uint64           `cbor:"5,keyasint"`           // Record.Changes when the registration began
 }
 
@@ -25,7 +25,12 @@ type Register struct {
 //     deleted or replaced since: Changes has moved on.
 //  3. Two devices register at once and one silently loses: the second is
 //     refused.
-func (g Register) Apply(r Record) (Record, wire.Code) {
+//  4. Delete or destroy, register anew, guess again, without end: the count of
+//     the account's lifetime goes on, and at its end only its root owner helps.
+//  5. The same with a key of one's own in between, whose proof would set the
+//     count back: only the root owner's does, and an unproven registration
+//     never becomes the root of an account that has one.
+func (g Register) Apply(r Record, p Policy) (Record, wire.Code) {
 	if r.live() && g.Generation == r.Generation && g.Keys.same(r.Keys) {
 		return r, "" // a retry: the same answer again
 	}
@@ -41,11 +46,43 @@ func (g Register) Apply(r Record) (Record, wire.Code) {
 	case r.live() && !g.Proven:
 		return r, wire.CodeOwner
 	}
-	keys := g.Keys
+	before, keys := r, g.Keys
+	r.inherit(g)
 	r.State, r.Generation, r.Keys = wire.StateLive, g.Generation, &keys
 	r.Forgiven, r.KE1, r.WrongBefore = r.Slot, [32]byte{}, 0
+	if r.left(p) == 0 {
+		return before, wire.CodeLifetime
+	}
 	r.Changes++
 	return r, ""
+}
+
+// inherit settles what a registration takes over of the account's past. It
+// sees the record as it stood before.
+func (r *Record) inherit(g Register) {
+	root := g.Proven && (!r.live() || r.Keys.Owner == r.Root)
+	switch {
+	case root || r.Root == [32]byte{}:
+		r.Root, r.Past = g.Keys.Owner, 0
+	default:
+		r.Past += uint32(r.spent())
+	}
+}
+
+// Prover is the key whose signature proves a registration that names what it
+// replaces: the live generation's owner, or, where nothing is live, the root.
+// Nil when there is none.
+func (r *Record) Prover(replaces *wire.Generation) *[32]byte {
+	var owner [32]byte
+	switch {
+	case r.live() && replaces != nil && *replaces == r.Generation:
+		owner = r.Keys.Owner
+	case !r.live() && replaces == nil && r.Root != [32]byte{}:
+		owner = r.Root
+	default:
+		return nil
+	}
+	return &owner
 }
 
 // same leaves Seed out: the box draws it anew at each RegisterFinish.
