@@ -28,7 +28,7 @@ func (b *run) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.report.Snapshot = info(m)
+	b.report.Snapshot, b.report.Head = info(m), headOf(head)
 	b.report.BytesSent, b.report.PacksSent = result.BytesSent+b.r.pack.BytesSent()-before, result.Packs
 	if err := b.r.pack.DropOldHeads(ctx, head); err != nil {
 		b.warn(b.r.st.Location(), "old heads were not deleted: "+err.Error())

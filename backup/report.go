@@ -47,8 +47,16 @@ type BackupReport struct {
 	Pages, PagesChanged           int64 // of databases; changed since the last backup
 	BytesRead, BytesSent          int64 // sent: every object of this backup, as stored
 	PacksSent                     int
+	Head                          Head // that this backup wrote
 	Warnings                      []Warning
 	Elapsed                       time.Duration
+}
+
+// Head tells of the newest head of a device: what a freshness mark remembers.
+type Head struct {
+	Device   [16]byte
+	Sequence uint64 // from 1, without gaps
+	Hash     [32]byte
 }
 
 // RestoreReport tells what a restore did.

@@ -39,6 +39,17 @@ func (r *Repository) Snapshots(ctx context.Context) ([]SnapshotInfo, []Damage, e
 	return out, damage, nil
 }
 
+// Heads gives the newest head of each device that can be read.
+func (r *Repository) Heads(ctx context.Context) (out []Head, err error) {
+	heads, _, err := r.pack.Heads(ctx)
+	for _, h := range heads {
+		out = append(out, headOf(h))
+	}
+	return out, err
+}
+
+func headOf(h *pack.HeadAt) Head { return Head{Device: h.Device, Sequence: h.Sequence, Hash: h.Hash} }
+
 func (r *Repository) snapshots(ctx context.Context) (out []snapshot, damage []Damage, err error) {
 	refs, found, err := r.pack.Snapshots(ctx)
 	if err != nil {

@@ -27,6 +27,11 @@ var (
 	// ErrLifetime: the account made all the wrong attempts of its lifetime;
 	// only the key that it was first registered with can register it anew.
 	ErrLifetime = errors.New("all wrong attempts of this account's lifetime are used up")
+	// ErrStale: the vault holds a newer mark of this device. The storage was
+	// set back before the device wrote into it.
+	ErrStale = errors.New("the vault remembers a newer backup of this device")
+	// ErrMarks: the record holds the marks of as many devices as it takes.
+	ErrMarks = errors.New("the vault keeps the marks of no more devices")
 	// ErrNoRecord: nothing is registered for this account, or it was deleted.
 	ErrNoRecord = errors.New("the vault has no record for this account")
 	// ErrLive: a record is registered already, and Register replaces none.
@@ -88,6 +93,10 @@ func refusal(c wire.Code) error {
 		kind = ErrExhausted
 	case wire.CodeLifetime:
 		kind = ErrLifetime
+	case wire.CodeStale:
+		kind = ErrStale
+	case wire.CodeMarks:
+		kind = ErrMarks
 	case wire.CodeWait:
 		kind = errWait
 	case wire.CodeUnavailable, wire.CodeRateLimited:

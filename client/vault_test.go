@@ -285,3 +285,30 @@ func TestLifetime(t *testing.T) {
 		t.Errorf("%+v", status)
 	}
 }
+
+func TestMark(t *testing.T) {
+	r, ctx := newRig(t), within(t)
+	l := &line{drop: func(post int) bool { return post%3 == 0 }} // every third answer is lost
+	v, p := r.vault(t, l), payload()
+	m := client.Mark{Device: [16]byte{1}, Sequence: 7, Head: [32]byte{7}}
+	if _, err := v.Mark(ctx, p.Key, m); !errors.Is(err, client.ErrNoRecord) {
+		t.Fatalf("nothing registered: %v", err)
+	}
+	_, err := v.Register(ctx, right, p)
+	must(t, err)
+	for range 3 {
+		status, err := v.Mark(ctx, p.Key, m)
+		must(t, err)
+		if len(status.Marks) != 1 || status.Marks[0] != m {
+			t.Fatalf("%+v", status)
+		}
+	}
+	m.Head[0] ^= 1
+	if _, err := v.Mark(ctx, p.Key, m); !errors.Is(err, client.ErrStale) {
+		t.Errorf("another head under the same number: %v", err)
+	}
+	m.Sequence++
+	if _, err := v.Mark(ctx, client.NewKey(), m); !errors.Is(err, client.ErrOwner) {
+		t.Errorf("another key: %v", err)
+	}
+}

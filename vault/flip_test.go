@@ -2,6 +2,7 @@ package vault_test
 
 import (
 	"bytes"
+	"reflect"
 	"testing"
 
 	"strongroom/protocol/channel"
@@ -79,7 +80,7 @@ func TestEveryFlippedOrCutByte(t *testing.T) {
 			unchanged(c.name, cut)
 		}
 	}
-	if after := *r.status(alice); after != before {
+	if after := *r.status(alice); !reflect.DeepEqual(after, before) {
 		t.Fatalf("%+v became %+v", before, after)
 	}
 	// Whole, each of them is taken: the loops above tried the real thing.

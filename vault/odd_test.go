@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
+	"reflect"
 	"testing"
 
 	"strongroom/protocol/channel"
@@ -84,7 +85,7 @@ func TestOddWordsInsideTheSeal(t *testing.T) {
 	}
 	before := *r.status(alice)
 	must(t, r.start()) // the log that all of this left is read again
-	if after := *r.status(alice); after != before {
+	if after := *r.status(alice); !reflect.DeepEqual(after, before) {
 		t.Errorf("after a restart %+v, before it %+v", after, before)
 	}
 }

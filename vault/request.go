@@ -121,6 +121,8 @@ func (o opened) enter(v *Vault) {
 		v.recoverStart(&r)
 	case r.first.Delete != nil:
 		v.delete(&r)
+	case r.first.Mark != nil:
+		v.mark(&r)
 	}
 }
 
@@ -225,6 +227,28 @@ func (v *Vault) delete(r *request) {
 				return
 			}
 			v.propose(record.Command{Account: r.account, Delete: &command},
+				func(o record.Outcome) { v.refuse(r, o.Refused) })
+		},
+	})
+}
+
+// mark keeps a freshness mark, under the owner's signature.
+func (v *Vault) mark(r *request) {
+	m := r.first.Mark
+	command := record.Mark{Generation: m.Generation, Device: m.Device, Sequence: m.Sequence, Head: m.Head}
+	now := v.records[r.account]
+	if _, changed, refused := command.Apply(now); refused != "" || !changed {
+		v.refuse(r, refused) // or, for a retry, the same answer again
+		return
+	}
+	v.out.Jobs = append(v.out.Jobs, ownerJob{
+		owner: now.Keys.Owner, signature: m.Signature, statement: m.Statement(v.fleet.ID, r.account),
+		then: func(v *Vault, ok bool) {
+			if !ok {
+				v.refuse(r, wire.CodeOwner)
+				return
+			}
+			v.propose(record.Command{Account: r.account, Mark: &command},
 				func(o record.Outcome) { v.refuse(r, o.Refused) })
 		},
 	})

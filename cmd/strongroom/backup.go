@@ -52,6 +52,9 @@ func (c *backupCmd) Run(s *session) (err error) {
 		report.Warnings = append(report.Warnings, backup.Warning{Path: s.folder.Path, What: "the paths were not remembered, name them again next time: " + err.Error()})
 	}
 	alarm := <-vaultSays
+	if warning := s.leaveMark(settings, key, report.Head); warning != "" {
+		report.Warnings = append(report.Warnings, backup.Warning{Path: settings.Repository.URL, What: warning})
+	}
 	if err := s.tellBackup(report, alarm); err != nil {
 		return err
 	}

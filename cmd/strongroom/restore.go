@@ -59,11 +59,16 @@ func (s *session) restore(settings *folder.Settings, key *client.Key, c *restore
 	}
 	id := repo.ID()
 	settings.Repository.ID = hex.EncodeToString(id[:])
+	older, err := s.freshness(settings, repo)
+	if err != nil {
+		return backup.RestoreReport{}, err
+	}
 	show, done := s.term.Start("Restoring")
 	defer done()
 	report, err := repo.Restore(s.ctx, c.Snapshot, c.To, backup.RestoreOptions{
 		StateDir: s.folder.State(), Progress: shown(show), Overwrite: c.Overwrite,
 	})
+	report.Warnings = append(older, report.Warnings...)
 	switch {
 	case errors.Is(err, backup.ErrDamaged) && len(report.Damaged) > 0:
 		return report, nil // told with what did come back

@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 // Commands beside testscript's own:
 //
 //	vault start             a whole vault: sets VAULT, PIN, writes tokens.json (anna) and bert.json
+//	vault start WAITS       the same, with waits between the attempts
 //	vault stop
 //	vault evaluations N     the HSM evaluated N guesses so far, counted at its door
 //	vault hold N            the Nth request from now gets no answer

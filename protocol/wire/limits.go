@@ -11,6 +11,8 @@ const (
 	OpaqueBytesMax    = 512      // any one OPAQUE message or record
 	WrappedBytesMax   = 512      // an OPRF key as an HSM wraps it
 
+	MarksMax = 16 // devices whose freshness marks a record keeps
+
 	codeBytesMax     = 32
 	sessionSealBytes = 16 // what channel.SealUnderSession adds
 )
@@ -38,6 +40,7 @@ const (
 	GenerationBytes = 16
 	FleetIDBytes    = 16
 	ChallengeBytes  = 32
+	DeviceBytes     = 16
 	OwnerKeyBytes   = 32 // Ed25519 public key, RFC 8032
 	SignatureBytes  = 64 // Ed25519 signature, RFC 8032
 )

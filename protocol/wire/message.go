@@ -19,6 +19,7 @@ type First struct {
 	RegisterStart *RegisterStart `cbor:"4,keyasint,omitempty"`
 	RecoverStart  *RecoverStart  `cbor:"5,keyasint,omitempty"`
 	Delete        *Delete        `cbor:"6,keyasint,omitempty"`
+	Mark          *Mark          `cbor:"7,keyasint,omitempty"`
 }
 
 // Second is the plaintext of a second trip: sealed under the secret that the
@@ -116,6 +117,24 @@ type Delete struct {
 	Signature  []byte     `cbor:"2,keyasint"`
 }
 
+// Mark leaves word, under the owner's signature over Statement, of the newest
+// head that a device wrote into its storage: so that whoever restores finds
+// out when the storage shows an older one.
+type Mark struct {
+	Generation Generation        `cbor:"1,keyasint"` // the live one
+	Device     [DeviceBytes]byte `cbor:"2,keyasint"`
+	Sequence   uint64            `cbor:"3,keyasint"` // of the head, from 1; never goes back
+	Head       [32]byte          `cbor:"4,keyasint"` // SHA-256 of the sealed head
+	Signature  []byte            `cbor:"5,keyasint"`
+}
+
+// MarkReport is a mark as the vault gives it back.
+type MarkReport struct {
+	Device   [DeviceBytes]byte `cbor:"1,keyasint"`
+	Sequence uint64            `cbor:"2,keyasint"`
+	Head     [32]byte          `cbor:"3,keyasint"`
+}
+
 // State says what the vault keeps for an account.
 type State uint8
 
@@ -129,15 +148,16 @@ const (
 
 // StatusReport is what the vault says of an account.
 type StatusReport struct {
-	State           State      `cbor:"1,keyasint"`
-	Generation      Generation `cbor:"2,keyasint"` // zero when StateNone
-	Slot            uint64     `cbor:"3,keyasint"` // the last slot debited; never goes back
-	Left            uint8      `cbor:"4,keyasint"` // attempts left
-	Limit           uint8      `cbor:"5,keyasint"` // attempts a generation
-	Wrong           uint32     `cbor:"6,keyasint"` // attempts since the last success without a proof
-	WrongBefore     uint32     `cbor:"7,keyasint"` // of the last success: attempts it forgave beside its own
-	DestroyAtMillis uint64     `cbor:"8,keyasint,omitempty"`
-	WaitUntilMillis uint64     `cbor:"9,keyasint,omitempty"`  // until then a new attempt is refused: Unix time by the vault's clock; zero for no wait
-	WrongEver       uint32     `cbor:"10,keyasint,omitempty"` // wrong attempts in the lifetime of the account, since its root owner last registered
-	LifetimeLimit   uint32     `cbor:"11,keyasint,omitempty"` // of WrongEver; zero for none
+	State           State        `cbor:"1,keyasint"`
+	Generation      Generation   `cbor:"2,keyasint"` // zero when StateNone
+	Slot            uint64       `cbor:"3,keyasint"` // the last slot debited; never goes back
+	Left            uint8        `cbor:"4,keyasint"` // attempts left
+	Limit           uint8        `cbor:"5,keyasint"` // attempts a generation
+	Wrong           uint32       `cbor:"6,keyasint"` // attempts since the last success without a proof
+	WrongBefore     uint32       `cbor:"7,keyasint"` // of the last success: attempts it forgave beside its own
+	DestroyAtMillis uint64       `cbor:"8,keyasint,omitempty"`
+	WaitUntilMillis uint64       `cbor:"9,keyasint,omitempty"`  // until then a new attempt is refused: Unix time by the vault's clock; zero for no wait
+	WrongEver       uint32       `cbor:"10,keyasint,omitempty"` // wrong attempts in the lifetime of the account, since its root owner last registered
+	LifetimeLimit   uint32       `cbor:"11,keyasint,omitempty"` // of WrongEver; zero for none
+	Marks           []MarkReport `cbor:"12,keyasint,omitempty"` // at most MarksMax, one a device
 }

@@ -7,6 +7,7 @@ package wire
 const (
 	replaceContext = "strongroom/v1/replace"
 	deleteContext  = "strongroom/v1/delete"
+	markContext    = "strongroom/v1/mark"
 )
 
 type statement struct {
@@ -15,6 +16,7 @@ type statement struct {
 	Account    string          `cbor:"3,keyasint"`
 	Generation Generation      `cbor:"4,keyasint"`
 	Finish     *RegisterFinish `cbor:"5,keyasint,omitempty"` // without its signature
+	Mark       *Mark           `cbor:"6,keyasint,omitempty"` // without its signature
 }
 
 // Statement is what the owner of the live generation signs to have it
@@ -22,10 +24,17 @@ type statement struct {
 func (f *RegisterFinish) Statement(fleet FleetID, account string, g Generation) []byte {
 	unsigned := *f
 	unsigned.Signature = nil
-	return must(Encode(statement{replaceContext, fleet, account, g, &unsigned}))
+	return must(Encode(statement{replaceContext, fleet, account, g, &unsigned, nil}))
 }
 
 // DeleteStatement is what the owner of generation g signs to have it deleted.
 func DeleteStatement(fleet FleetID, account string, g Generation) []byte {
-	return must(Encode(statement{deleteContext, fleet, account, g, nil}))
+	return must(Encode(statement{deleteContext, fleet, account, g, nil, nil}))
+}
+
+// Statement is what the owner of the live generation signs to leave the mark.
+func (m *Mark) Statement(fleet FleetID, account string) []byte {
+	unsigned := *m
+	unsigned.Signature = nil
+	return must(Encode(statement{markContext, fleet, account, m.Generation, nil, &unsigned}))
 }

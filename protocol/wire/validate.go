@@ -5,7 +5,7 @@ func (f First) Validate() error {
 	c := check{}
 	c.version(f.Version)
 	c.length("token", len(f.Token), 1, TokenBytesMax)
-	c.one(f.Status != nil, f.RegisterStart != nil, f.RecoverStart != nil, f.Delete != nil)
+	c.one(f.Status != nil, f.RegisterStart != nil, f.RecoverStart != nil, f.Delete != nil, f.Mark != nil)
 	if r := f.RegisterStart; r != nil {
 		c.length("request", len(r.Request), 1, OpaqueBytesMax)
 	}
@@ -13,6 +13,10 @@ func (f First) Validate() error {
 		c.length("ke1", len(r.KE1), 1, OpaqueBytesMax)
 	}
 	if r := f.Delete; r != nil {
+		c.length("signature", len(r.Signature), SignatureBytes, SignatureBytes)
+	}
+	if r := f.Mark; r != nil {
+		c.value("sequence", r.Sequence > 0)
 		c.length("signature", len(r.Signature), SignatureBytes, SignatureBytes)
 	}
 	return c.result()
@@ -46,6 +50,7 @@ func (a Answer) Validate() error {
 	if r := a.Status; r != nil {
 		c.value("state", r.State >= StateNone && r.State <= StateDeleted)
 		c.value("left", r.Left <= r.Limit)
+		c.length("marks", len(r.Marks), 0, MarksMax)
 	}
 	if r := a.RegisterStart; r != nil {
 		c.length("response", len(r.Response), 1, OpaqueBytesMax)

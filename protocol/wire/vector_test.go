@@ -35,7 +35,7 @@ func vectors(t testing.TB) (v struct{ Good, Bad, Statements []vector }) {
 	if err := json.Unmarshal(b, &v); err != nil {
 		t.Fatal(err)
 	}
-	if len(v.Good) < 15 || len(v.Bad) < 90 || len(v.Statements) != 2 {
+	if len(v.Good) < 15 || len(v.Bad) < 90 || len(v.Statements) != 3 {
 		t.Fatalf("only %d good, %d bad vectors", len(v.Good), len(v.Bad))
 	}
 	return v
@@ -128,6 +128,12 @@ func TestStatementVectors(t *testing.T) {
 			signed.Signature = make([]byte, SignatureBytes) // is left out
 			got = signed.Statement(fleet, v.Account, g)
 		}
+		if v.Name == "mark" {
+			m := Mark{Generation: g, Sequence: 7, Signature: make([]byte, SignatureBytes)}
+			sequence(m.Device[:], 48)
+			sequence(m.Head[:], 64)
+			got = m.Statement(fleet, v.Account)
+		}
 		if !bytes.Equal(got, v.raw(t)) {
 			t.Errorf("%s: %x", v.Name, got)
 		}
@@ -175,6 +181,16 @@ func TestStatementBindsEverything(t *testing.T) {
 	add("delete", DeleteStatement(FleetID{1}, "a", Generation{1}))
 	add("delete, fleet", DeleteStatement(FleetID{2}, "a", Generation{1}))
 	add("delete, account", DeleteStatement(FleetID{1}, "b", Generation{1}))
+	for name, c := range map[string]func(*Mark){
+		"mark": func(*Mark) {}, "mark, device": func(m *Mark) { m.Device[15] ^= 1 }, "mark, sequence": func(m *Mark) { m.Sequence++ },
+		"mark, head": func(m *Mark) { m.Head[31] ^= 1 }, "mark, generation": func(m *Mark) { m.Generation[0] ^= 1 },
+	} {
+		m := Mark{Generation: Generation{1}, Sequence: 1}
+		c(&m)
+		add(name, m.Statement(FleetID{1}, "a"))
+	}
+	add("mark, fleet", (&Mark{Generation: Generation{1}, Sequence: 1}).Statement(FleetID{2}, "a"))
+	add("mark, account", (&Mark{Generation: Generation{1}, Sequence: 1}).Statement(FleetID{1}, "b"))
 	add("delete, generation", DeleteStatement(FleetID{1}, "a", Generation{2}))
 }
 

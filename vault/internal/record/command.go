@@ -22,6 +22,7 @@ type Command struct {
 	Refill   *Refill   `cbor:"5,keyasint,omitempty"`
 	Delete   *Delete   `cbor:"6,keyasint,omitempty"`
 	Destroy  *Destroy  `cbor:"7,keyasint,omitempty"`
+	Mark     *Mark     `cbor:"8,keyasint,omitempty"`
 }
 
 // Outcome is what applying a command came to.
@@ -48,7 +49,7 @@ func DecodeCommand(b []byte) (Command, error) {
 
 func (c *Command) count() int {
 	n := 0
-	for _, set := range []bool{c.Register != nil, c.Debit != nil, c.Refill != nil, c.Delete != nil, c.Destroy != nil} {
+	for _, set := range []bool{c.Register != nil, c.Debit != nil, c.Refill != nil, c.Delete != nil, c.Destroy != nil, c.Mark != nil} {
 		if set {
 			n++
 		}
@@ -69,6 +70,9 @@ func (c *Command) Apply(r Record, p Policy) (Record, Outcome) {
 		forgiven := r.Forgiven
 		r, o.Refused = c.Refill.Apply(r, p)
 		o.Changed = r.Forgiven != forgiven
+		return r, o
+	case c.Mark != nil:
+		r, o.Changed, o.Refused = c.Mark.Apply(r)
 		return r, o
 	case c.Register != nil:
 		r, o.Refused = c.Register.Apply(r, p)

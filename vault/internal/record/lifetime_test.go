@@ -1,6 +1,7 @@
 package record
 
 import (
+	"reflect"
 	"testing"
 
 	"strongroom/protocol/wire"
@@ -35,7 +36,7 @@ func destroyed(t *testing.T, r Record) Record {
 func applied(t *testing.T, r Record, g Register, want wire.Code) Record {
 	t.Helper()
 	after, code := g.Apply(r, mortal)
-	if code != want || code != "" && after != r {
+	if code != want || code != "" && !reflect.DeepEqual(after, r) {
 		t.Fatalf("%q, want %q: %+v", code, want, after.Status(mortal, 0))
 	}
 	return after

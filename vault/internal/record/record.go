@@ -45,6 +45,8 @@ type Record struct {
 	// first one's, then what it signed for. It outlives tombstones.
 	Root [32]byte
 
+	Marks []wire.MarkReport // at most wire.MarksMax, one a device; never changed in place
+
 	// Changes counts registrations, deletions and destructions. A
 	// registration names the count it started from.
 	Changes uint64
@@ -112,7 +114,7 @@ func (r *Record) Status(p Policy, nowMillis uint64) *wire.StatusReport {
 	s := &wire.StatusReport{
 		State: r.State, Generation: r.Generation, Slot: r.Slot, Limit: p.Attempts,
 		Wrong: uint32(r.spent()), WrongBefore: r.WrongBefore,
-		WrongEver: uint32(r.wrongEver()), LifetimeLimit: p.Lifetime,
+		WrongEver: uint32(r.wrongEver()), LifetimeLimit: p.Lifetime, Marks: r.Marks,
 	}
 	switch {
 	case r.State == 0:
@@ -129,7 +131,13 @@ func (r *Record) Status(p Policy, nowMillis uint64) *wire.StatusReport {
 }
 
 // bury drops the keys and leaves a tombstone: the history stays.
+//
+// The marks stay for the owner who signed them, if he can come back over the
+// tombstone: the root. What he deletes is gone with them.
 func (r Record) bury(s wire.State) Record {
+	if s == wire.StateDeleted || r.Keys.Owner != r.Root {
+		r.Marks = nil
+	}
 	r.State, r.Keys, r.KE1 = s, nil, [32]byte{}
 	r.Changes++
 	return r

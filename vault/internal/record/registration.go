@@ -60,6 +60,9 @@ func (g Register) Apply(r Record, p Policy) (Record, wire.Code) {
 // inherit settles what a registration takes over of the account's past. It
 // sees the record as it stood before.
 func (r *Record) inherit(g Register) {
+	if !g.Proven {
+		r.Marks = nil // signed by somebody else
+	}
 	root := g.Proven && (!r.live() || r.Keys.Owner == r.Root)
 	switch {
 	case root || r.Root == [32]byte{}:
