@@ -27,6 +27,8 @@ var (
 	// ErrLifetime: the account made all the wrong attempts of its lifetime;
 	// only the key that it was first registered with can register it anew.
 	ErrLifetime = errors.New("all wrong attempts of this account's lifetime are used up")
+	// ErrPending: a reset or a deletion without proof waits already.
+	ErrPending = errors.New("another reset or deletion of this account waits already")
 	// ErrStale: the vault holds a newer mark of this device. The storage was
 	// set back before the device wrote into it.
 	ErrStale = errors.New("the vault remembers a newer backup of this device")
@@ -93,6 +95,8 @@ func refusal(c wire.Code) error {
 		kind = ErrExhausted
 	case wire.CodeLifetime:
 		kind = ErrLifetime
+	case wire.CodePending:
+		kind = ErrPending
 	case wire.CodeStale:
 		kind = ErrStale
 	case wire.CodeMarks:

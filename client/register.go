@@ -17,7 +17,7 @@ import (
 //
 // Errors beside the vault's: ErrPasswordText, ErrPasswordWeak, ErrPayload.
 func (v *Vault) Register(ctx context.Context, password string, p Payload) (wire.StatusReport, error) {
-	return v.register(ctx, password, p, false)
+	return v.register(ctx, password, p, refuseLive)
 }
 
 // Replace puts a new generation in the place of the live one: another
@@ -25,10 +25,28 @@ func (v *Vault) Register(ctx context.Context, password string, p Payload) (wire.
 // payload's key proves the owner; a record of another key is ErrOwner. Where
 // nothing is live it registers.
 func (v *Vault) Replace(ctx context.Context, password string, p Payload) (wire.StatusReport, error) {
-	return v.register(ctx, password, p, true)
+	return v.register(ctx, password, p, replaceLive)
 }
 
-func (v *Vault) register(ctx context.Context, password string, p Payload, replace bool) (wire.StatusReport, error) {
+// Reset is for whoever has neither password nor key of the live record: the
+// new one waits (the fleet's policy says how long; the status says until when)
+// while the old one stays usable, and any proof of its password or key stops
+// it. Where nothing is live, or the payload's key is the owner's, it registers
+// at once. ErrPending: another one waits already.
+func (v *Vault) Reset(ctx context.Context, password string, p Payload) (wire.StatusReport, error) {
+	return v.register(ctx, password, p, resetLive)
+}
+
+// What a registration does with a live record.
+type overLive int
+
+const (
+	refuseLive overLive = iota
+	replaceLive
+	resetLive
+)
+
+func (v *Vault) register(ctx context.Context, password string, p Payload, over overLive) (wire.StatusReport, error) {
 	var none wire.StatusReport
 	if err := errors.Join(v.checkAccount(), p.check(), checkStretch(v.stretch()), CheckPassword(password, v.Account)); err != nil {
 		return none, err
@@ -43,12 +61,12 @@ func (v *Vault) register(ctx context.Context, password string, p Payload, replac
 			return none, err
 		}
 		live := status.State == wire.StateLive || status.State == wire.StateExhausted
-		if live && !replace {
+		if live && over == refuseLive {
 			return status, ErrLive
 		}
 		e := &enrolment{vault: v, fleet: fleet, payload: p}
 		if live {
-			e.replaces = &status.Generation
+			e.replaces, e.reset = &status.Generation, over == resetLive
 		}
 		after, err := e.run(ctx, password)
 		if err == nil || trial == trialsMax || !errors.Is(err, ErrRaced) {
@@ -63,6 +81,7 @@ type enrolment struct {
 	fleet    *bundle.Fleet
 	payload  Payload
 	replaces *wire.Generation
+	reset    bool
 
 	started  *wire.RegisterStartAnswer
 	exchange *channel.Exchange
@@ -79,7 +98,7 @@ func (e *enrolment) run(ctx context.Context, password string) (wire.StatusReport
 		if err == nil || unknown != nil || errors.Is(err, ErrOutcomeUnknown) || isHearsay(err) {
 			// The status is the judge: a lost answer may have registered.
 			status, statusErr := e.vault.status(ctx, e.fleet)
-			if statusErr == nil && status.Generation == e.started.Generation && status.State == wire.StateLive {
+			if statusErr == nil && e.took(status) {
 				return status, nil
 			}
 			if err == nil {
@@ -94,6 +113,14 @@ func (e *enrolment) run(ctx context.Context, password string) (wire.StatusReport
 			return wire.StatusReport{}, e.outcome(err)
 		}
 	}
+}
+
+// took: the registration is live, or waits.
+func (e *enrolment) took(s wire.StatusReport) bool {
+	if s.Pending != nil && s.Pending.Generation != nil && *s.Pending.Generation == e.started.Generation {
+		return true
+	}
+	return s.Generation == e.started.Generation && s.State == wire.StateLive
 }
 
 // outcome: a stolen relay may hold the finish back, deny it, and deliver it
@@ -133,7 +160,7 @@ func (e *enrolment) prepare(ctx context.Context, password string) error {
 		return err
 	}
 	e.finish = wire.RegisterFinish{
-		Transcript: e.started.Transcript(request), Record: record, SealedKey: sealed, Stretch: stretch, Replaces: e.replaces,
+		Transcript: e.started.Transcript(request), Record: record, SealedKey: sealed, Stretch: stretch, Replaces: e.replaces, Reset: e.reset,
 	}
 	return e.sign()
 }

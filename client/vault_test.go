@@ -312,3 +312,53 @@ func TestMark(t *testing.T) {
 		t.Errorf("another key: %v", err)
 	}
 }
+
+// TestReset: who has neither password nor key waits; the owner stops it, or
+// the time is over.
+func TestReset(t *testing.T) {
+	r, ctx := newRigUnder(t, bundle.Policy{Attempts: 10, TicketMillis: 1000, Lifetime: 100, ResetMillis: 3_000}), within(t)
+	l := &line{drop: func(post int) bool { return post%4 == 0 }} // every fourth answer is lost
+	v, p, thief := r.vault(t, l), payload(), payload()
+	_, err := v.Register(ctx, right, p)
+	must(t, err)
+	status, err := v.Reset(ctx, another, thief)
+	must(t, err)
+	if status.Pending == nil || status.Pending.Generation == nil {
+		t.Fatalf("%+v", status)
+	}
+	if _, err := v.Reset(ctx, another, payload()); !errors.Is(err, client.ErrPending) {
+		t.Errorf("a second one: %v", err)
+	}
+	if _, err := v.Cancel(ctx, thief.Key); !errors.Is(err, client.ErrOwner) {
+		t.Errorf("the thief's key stops it: %v", err)
+	}
+	for range 2 { // a second time there is nothing to stop
+		if status, err = v.Cancel(ctx, p.Key); err != nil || status.Pending != nil || status.Resets != 1 {
+			t.Fatalf("%v %+v", err, status)
+		}
+	}
+	if status, err = v.DeleteLater(ctx); err != nil || status.Pending == nil || status.Pending.Generation != nil {
+		t.Fatalf("%v %+v", err, status)
+	}
+	if got, status, err := v.Recover(ctx, right); err != nil || !same(got, p) || status.Pending != nil {
+		t.Fatalf("the password stops it: %v %+v", err, status)
+	}
+	_, err = v.Reset(ctx, another, thief)
+	must(t, err)
+	for {
+		if status, err = v.Status(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if status.Pending == nil {
+			break
+		}
+		must(t, ctx.Err())
+		time.Sleep(100 * time.Millisecond)
+	}
+	if got, _, err := v.Recover(ctx, another); err != nil || !same(got, thief) {
+		t.Fatalf("after the wait: %v", err)
+	}
+	if status, err = v.Reset(ctx, right, thief); err != nil || status.Pending != nil { // by the owner's own key: at once
+		t.Fatalf("%v %+v", err, status)
+	}
+}

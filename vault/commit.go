@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"math"
 	"slices"
 
 	"strongroom/protocol/wire"
@@ -78,51 +79,68 @@ func (a anchored) enter(v *Vault) {
 
 // apply carries out a committed command.
 func (v *Vault) apply(c *record.Command) record.Outcome {
-	r, o := c.Apply(v.records[c.Account], v.policy)
+	before := v.records[c.Account]
+	r, o := c.Apply(before, v.policy)
 	if !o.Changed {
 		return o
 	}
 	v.records[c.Account] = r
-	v.count(c)
-	if r.State == wire.StateExhausted {
-		v.expiring[c.Account] = r.OpenUntilMillis
+	v.count(c, before, r)
+	if at, found := r.DueMillis(); found {
+		v.due[c.Account] = at
+		v.soonest = min(v.soonest, at)
 	} else {
-		delete(v.expiring, c.Account)
+		delete(v.due, c.Account)
 	}
 	return o
 }
 
-func (v *Vault) count(c *record.Command) {
+// count goes by what became of the record: a registration that only waits is
+// none yet.
+func (v *Vault) count(c *record.Command, before, r record.Record) {
 	n := &v.out.Counts
 	switch {
-	case c.Register != nil:
-		n.Registered++
 	case c.Debit != nil:
 		n.Debited++
 	case c.Refill != nil:
 		n.Recovered++
-	case c.Delete != nil:
+	case r.Generation != before.Generation:
+		n.Registered++
+	case r.State == wire.StateDeleted && before.State != r.State:
 		n.Deleted++
-	case c.Destroy != nil:
+	case r.State == wire.StateDestroyed && before.State != r.State:
 		n.Destroyed++
 	}
 }
 
-// expire proposes the destruction of records whose last attempt was not
-// proven in time.
+// expire proposes what happens by itself: the destruction of records whose
+// last attempt was not proven in time, and what waited long enough.
 func (v *Vault) expire() {
+	if v.nowMillis <= v.soonest {
+		return
+	}
 	due := []string{}
-	for account, at := range v.expiring {
+	v.soonest = math.MaxUint64
+	for account, at := range v.due {
 		if v.nowMillis > at {
 			due = append(due, account)
+		} else {
+			v.soonest = min(v.soonest, at)
 		}
 	}
 	slices.Sort(due) // the same input gives the same output
 	for _, account := range due {
-		delete(v.expiring, account) // proposed once; a restart finds it again
-		r := v.records[account]
-		v.propose(record.Command{Account: account, Destroy: &record.Destroy{
-			Generation: r.Generation, Slot: r.Slot, NowMillis: v.nowMillis,
-		}}, nil)
+		delete(v.due, account) // proposed once; a restart finds it again
+		v.propose(v.dueCommand(account), nil)
 	}
+}
+
+func (v *Vault) dueCommand(account string) record.Command {
+	r := v.records[account]
+	if r.State == wire.StateExhausted {
+		return record.Command{Account: account, Destroy: &record.Destroy{
+			Generation: r.Generation, Slot: r.Slot, NowMillis: v.nowMillis,
+		}}
+	}
+	return record.Command{Account: account, Mature: &record.Mature{DueMillis: r.Pending.DueMillis, NowMillis: v.nowMillis}}
 }

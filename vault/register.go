@@ -99,10 +99,13 @@ func (v *Vault) registerFinish(r *request) {
 		return
 	}
 	command := record.Register{
-		Generation: t.Generation, Replaces: f.Replaces, Changes: t.Register.Changes,
+		Generation: t.Generation, Replaces: f.Replaces, Changes: t.Register.Changes, Reset: f.Reset,
 		Keys: record.Keys{
 			Wrapped: t.Register.Wrapped, Opaque: f.Record, SealedKey: f.SealedKey, Owner: f.Owner, Stretch: f.Stretch,
 		},
+	}
+	if f.Reset {
+		command.NowMillis = v.nowMillis
 	}
 	if _, err := io.ReadFull(v.rand, command.Keys.Seed[:]); err != nil {
 		v.out.Fatal = err
@@ -146,12 +149,15 @@ func (j registrationJob) Run(h hal.HAL) Result {
 }
 
 func (c registrationChecked) enter(v *Vault) {
-	refused := c.refused
+	refused, retry := c.refused, false
 	if refused == "" {
-		_, refused = c.command.Apply(v.records[c.request.account], v.policy)
+		now := v.records[c.request.account]
+		var after record.Record
+		after, refused = c.command.Apply(now, v.policy)
+		retry = after.Changes == now.Changes
 	}
-	if refused != "" {
-		v.refuse(c.request, refused)
+	if refused != "" || retry {
+		v.refuse(c.request, refused) // or, for a retry, the same answer again
 		return
 	}
 	v.propose(record.Command{Account: c.request.account, Register: &c.command},

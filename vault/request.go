@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"crypto/ed25519"
 	"crypto/hpke"
 	"encoding/hex"
 	"errors"
@@ -12,7 +11,6 @@ import (
 	"strongroom/protocol/token"
 	"strongroom/protocol/wire"
 	"strongroom/vault/hal"
-	"strongroom/vault/internal/record"
 )
 
 // request is one request on its way through the box.
@@ -123,6 +121,8 @@ func (o opened) enter(v *Vault) {
 		v.delete(&r)
 	case r.first.Mark != nil:
 		v.mark(&r)
+	case r.first.Cancel != nil:
+		v.cancel(&r)
 	}
 }
 
@@ -186,70 +186,4 @@ func (v *Vault) refuse(r *request, c wire.Code) { v.answer(r, wire.Answer{Refuse
 func (v *Vault) refuseInClear(id uint64, c wire.Code) {
 	v.out.Counts.Refused++
 	v.out.Replies = append(v.out.Replies, wire.Reply{ID: id, Refused: c})
-}
-
-// ownerJob checks an owner's signature (Ed25519, RFC 8032): a multiplication,
-// so not in Step.
-type ownerJob struct {
-	owner     [wire.OwnerKeyBytes]byte
-	statement []byte
-	signature []byte
-	then      func(v *Vault, ok bool)
-}
-
-type ownerChecked struct {
-	ok   bool
-	then func(v *Vault, ok bool)
-}
-
-func (j ownerJob) Run(hal.HAL) Result {
-	ok := len(j.signature) == ed25519.SignatureSize && ed25519.Verify(j.owner[:], j.statement, j.signature)
-	return ownerChecked{ok, j.then}
-}
-
-func (c ownerChecked) enter(v *Vault) { c.then(v, c.ok) }
-
-// delete removes a record at once, under its owner's signature.
-func (v *Vault) delete(r *request) {
-	d := r.first.Delete
-	command := record.Delete{Generation: d.Generation}
-	now := v.records[r.account]
-	if after, refused := command.Apply(now); refused != "" || after.Changes == now.Changes {
-		v.refuse(r, refused) // or, for a retry, the same answer again
-		return
-	}
-	v.out.Jobs = append(v.out.Jobs, ownerJob{
-		owner: now.Keys.Owner, signature: d.Signature,
-		statement: wire.DeleteStatement(v.fleet.ID, r.account, d.Generation),
-		then: func(v *Vault, ok bool) {
-			if !ok {
-				v.refuse(r, wire.CodeOwner)
-				return
-			}
-			v.propose(record.Command{Account: r.account, Delete: &command},
-				func(o record.Outcome) { v.refuse(r, o.Refused) })
-		},
-	})
-}
-
-// mark keeps a freshness mark, under the owner's signature.
-func (v *Vault) mark(r *request) {
-	m := r.first.Mark
-	command := record.Mark{Generation: m.Generation, Device: m.Device, Sequence: m.Sequence, Head: m.Head}
-	now := v.records[r.account]
-	if _, changed, refused := command.Apply(now); refused != "" || !changed {
-		v.refuse(r, refused) // or, for a retry, the same answer again
-		return
-	}
-	v.out.Jobs = append(v.out.Jobs, ownerJob{
-		owner: now.Keys.Owner, signature: m.Signature, statement: m.Statement(v.fleet.ID, r.account),
-		then: func(v *Vault, ok bool) {
-			if !ok {
-				v.refuse(r, wire.CodeOwner)
-				return
-			}
-			v.propose(record.Command{Account: r.account, Mark: &command},
-				func(o record.Outcome) { v.refuse(r, o.Refused) })
-		},
-	})
 }

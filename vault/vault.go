@@ -37,7 +37,8 @@ type Vault struct {
 
 	nowMillis uint64 // the node's clock, never going back
 	records   map[string]record.Record
-	expiring  map[string]uint64 // exhausted accounts -> when they are destroyed
+	due       map[string]uint64 // accounts -> record.DueMillis
+	soonest   uint64            // none of them is due before
 	ledger    *ledger.Ledger
 	proposed  []proposal // in the order of the log, not yet committed
 	durable   uint64     // the host says: on stable storage
@@ -74,10 +75,10 @@ func Open(h hal.HAL, rand io.Reader, document, sealedIsland []byte, entries iter
 		fleet: fleet, rand: rand,
 		policy: record.Policy{
 			Attempts: fleet.Policy.Attempts, TicketMillis: fleet.Policy.TicketMillis, WaitsMillis: fleet.Policy.WaitsMillis,
-			Lifetime: fleet.Policy.Lifetime,
+			Lifetime: fleet.Policy.Lifetime, ResetMillis: fleet.Policy.ResetMillis,
 		},
 		ticketLabel: fmt.Sprintf("strongroom/v1/ticket %x", fleet.ID),
-		records:     map[string]record.Record{}, expiring: map[string]uint64{},
+		records:     map[string]record.Record{}, due: map[string]uint64{},
 	}
 	if v.suite, err = opaque.SuiteByID(fleet.Suite); err != nil {
 		return nil, err

@@ -52,7 +52,9 @@ func (c *backupCmd) Run(s *session) (err error) {
 		report.Warnings = append(report.Warnings, backup.Warning{Path: s.folder.Path, What: "the paths were not remembered, name them again next time: " + err.Error()})
 	}
 	alarm := <-vaultSays
-	if warning := s.leaveMark(settings, key, report.Head); warning != "" {
+	after, warning := s.leaveMark(settings, key, report.Head)
+	alarm = afterMark(alarm, after)
+	if warning != "" {
 		report.Warnings = append(report.Warnings, backup.Warning{Path: settings.Repository.URL, What: warning})
 	}
 	if err := s.tellBackup(report, alarm); err != nil {
@@ -177,6 +179,12 @@ func (s *session) lookAtVault(settings *folder.Settings) <-chan string {
 
 // alarm says what a person must know of a record, empty when all is well.
 func alarm(st wire.StatusReport, generation string) string {
+	if p := pendingAlarm(st, generation); p != "" {
+		return p
+	}
+	if st.Pending != nil { // our own registration waits: what is there is not ours
+		return ""
+	}
 	switch {
 	case st.State == wire.StateDestroyed || st.State == wire.StateExhausted:
 		return "Somebody used up all attempts with wrong passwords: the vault destroyed its copy of your key. This machine still has the key. Run strongroom password to protect it anew."

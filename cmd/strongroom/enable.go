@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"time"
 
 	"strongroom/backup"
 	"strongroom/client"
@@ -18,6 +19,7 @@ type enableCmd struct {
 	By      string `help:"How you get the key back: password (from a vault) or key (64 digits on paper)." enum:"password,key," default:""`
 	Repo    string `help:"Where the backup goes: a folder, file:/path, or s3:https://host/bucket/prefix." placeholder:"URL"`
 	Stretch string `help:"Work on the password: default (64 MiB) or low-memory (19 MiB, for phones)." enum:"default,low-memory" default:"default"`
+	Reset   bool   `help:"Where the vault keeps a record whose password and key are both lost: ask it to take this one instead. It waits (a week, unless the vault says otherwise), and the record's owner can stop it."`
 	Yes     bool   `help:"Do not ask whether the 64-digit key is written down."`
 	vaultFlags
 	passwordFlags
@@ -50,7 +52,7 @@ func (c *enableCmd) Run(s *session) (err error) {
 		return err
 	}
 	live := status.State == wire.StateLive || status.State == wire.StateExhausted
-	if fresh && live {
+	if fresh && live && !c.Reset {
 		return client.ErrLive
 	}
 	var password string
@@ -66,7 +68,7 @@ func (c *enableCmd) Run(s *session) (err error) {
 		return err
 	}
 	if vault != nil {
-		err = s.register(vault, settings, &key, password)
+		err = s.register(vault, settings, &key, password, c.Reset)
 	} else {
 		err = s.showAndConfirm(&key, c.Yes)
 	}
@@ -200,17 +202,28 @@ func storageTrouble(err error) error {
 
 // register puts the key into the vault. Replace, not Register: after a kill
 // the record may be there already, under this same key.
-func (s *session) register(v *client.Vault, settings *folder.Settings, key *client.Key, password string) error {
+// With reset it may have to wait there.
+func (s *session) register(v *client.Vault, settings *folder.Settings, key *client.Key, password string, reset bool) error {
 	id, err := hex.DecodeString(settings.Repository.ID)
 	if err != nil {
 		return err
 	}
 	s.term.Note("Putting the key into the vault, under your password ...")
-	status, err := v.Replace(s.ctx, password, client.Payload{Key: *key, RepositoryID: id, RepositoryURL: settings.Repository.URL})
+	put := v.Replace
+	if reset {
+		put = v.Reset
+	}
+	status, err := put(s.ctx, password, client.Payload{Key: *key, RepositoryID: id, RepositoryURL: settings.Repository.URL})
 	if err != nil {
 		return err
 	}
-	settings.Generation = hex.EncodeToString(status.Generation[:])
+	generation := status.Generation
+	if p := status.Pending; reset && p != nil && p.Generation != nil {
+		generation = *p.Generation
+		s.term.Note("The vault keeps its old record until %s. Then yours takes its place, unless somebody who has the old password or key stops it. Until then this machine's key, or the 64 digits (strongroom key), are your only way back.",
+			clock(time.UnixMilli(int64(p.AtMillis))))
+	}
+	settings.Generation = hex.EncodeToString(generation[:])
 	return nil
 }
 

@@ -33,6 +33,7 @@ type commands struct {
 	Password  passwordCmd  `cmd:"" help:"Change the password, or switch from the 64-digit key to a password."`
 	Key       keyCmd       `cmd:"" help:"Show the 64-digit key, or switch to it from the password (--only)."`
 	Status    statusCmd    `cmd:"" help:"Show what is set up, what the vault counts, and the newest backup."`
+	Cancel    cancelCmd    `cmd:"" help:"Stop a reset or deletion that somebody asked the vault for without your password and key."`
 	Disable   disableCmd   `cmd:"" help:"Stop: delete the vault's record and this machine's key. Says what stays where."`
 	Demo      demoCmd      `cmd:"" help:"See it all work: back up, lose the phone, restore, compare."`
 

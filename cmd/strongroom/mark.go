@@ -12,26 +12,28 @@ import (
 )
 
 // leaveMark tells the vault which head this backup wrote. A vault out of reach
-// is no trouble: the next backup tells it. What it gives is a warning, or
-// empty.
-func (s *session) leaveMark(settings *folder.Settings, key client.Key, h backup.Head) (warning string) {
+// is no trouble: the next backup tells it. It gives the status after
+// it, nil when it was not taken, and a warning, or none.
+func (s *session) leaveMark(settings *folder.Settings, key client.Key, h backup.Head) (after *wire.StatusReport, warning string) {
 	if settings.Way != folder.ByPassword {
-		return ""
+		return nil, ""
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, vaultLookMax)
 	defer cancel()
 	v, err := vaultAt(settings.Vault)
 	if err != nil {
-		return ""
+		return nil, ""
 	}
-	_, err = v.Mark(ctx, key, client.Mark{Device: h.Device, Sequence: h.Sequence, Head: h.Hash})
+	status, err := v.Mark(ctx, key, client.Mark{Device: h.Device, Sequence: h.Sequence, Head: h.Hash})
 	switch {
+	case err == nil:
+		return &status, ""
 	case errors.Is(err, client.ErrStale):
-		return "The vault remembers a newer backup from this machine than the storage showed before this one: somebody may have put an older copy of the storage back. This backup is whole; earlier ones may be missing."
+		return nil, "The vault remembers a newer backup from this machine than the storage showed before this one: somebody may have put an older copy of the storage back. This backup is whole; earlier ones may be missing."
 	case errors.Is(err, client.ErrMarks):
-		return fmt.Sprintf("The vault remembers the newest backup of %d devices already and takes no more: on a restore nobody would notice if this machine's were held back.", wire.MarksMax)
+		return nil, fmt.Sprintf("The vault remembers the newest backup of %d devices already and takes no more: on a restore nobody would notice if this machine's were held back.", wire.MarksMax)
 	}
-	return ""
+	return nil, ""
 }
 
 // freshness compares what the storage shows with what the vault remembers.
@@ -51,6 +53,9 @@ func (s *session) freshness(settings *folder.Settings, repo *backup.Repository) 
 	if err != nil {
 		s.term.Note("The vault does not answer, so whether the storage shows the newest backup was not checked.")
 		return nil, nil
+	}
+	if p := status.Pending; p != nil && ours(p, settings.Generation) {
+		return nil, nil // until our registration takes its place, what is there is somebody else's
 	}
 	heads, err := repo.Heads(s.ctx)
 	if err != nil {

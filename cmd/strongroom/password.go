@@ -42,7 +42,7 @@ func (c *passwordCmd) Run(s *session) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.register(v, settings, &key, password); err != nil {
+	if err := s.register(v, settings, &key, password, false); err != nil {
 		return err
 	}
 	was := old.Way

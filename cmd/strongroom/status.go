@@ -39,6 +39,10 @@ type vaultEvent struct {
 	Wait      string  `json:"waitUntil,omitempty"` // RFC 3339
 	Ever      uint32  `json:"wrongInAll"`
 	EverLimit uint32  `json:"wrongInAllLimit,omitempty"`
+	Pending   string  `json:"pendingUntil,omitempty"` // RFC 3339
+	Kind      string  `json:"pendingKind,omitempty"`  // registration or deletion
+	Ours      bool    `json:"pendingOurs,omitempty"`  // this machine asked for it
+	Resets    uint32  `json:"resets"`
 }
 
 // Run tells what it can: a part that does not answer is named and costs the
@@ -88,6 +92,13 @@ func (s *session) vaultStatus(settings *folder.Settings) (*vaultEvent, string, e
 	}
 	e.State, e.Left, e.Limit, e.Wrong, e.Before = stateName(st.State), &st.Left, &st.Limit, &st.Wrong, &st.WrongBefore
 	e.Ever, e.EverLimit = st.WrongEver, st.LifetimeLimit
+	e.Resets = st.Resets
+	if p := st.Pending; p != nil {
+		e.Pending, e.Kind, e.Ours = time.UnixMilli(int64(p.AtMillis)).Format(time.RFC3339), "deletion", ours(p, settings.Generation)
+		if p.Generation != nil {
+			e.Kind = "registration"
+		}
+	}
 	if until := waitUntil(st); !until.IsZero() {
 		e.Wait = until.Format(time.RFC3339)
 	}
@@ -163,6 +174,13 @@ func (s *session) tellStatus(settings *folder.Settings, e *statusEvent) {
 			}
 			if v.EverLimit > 0 {
 				t.Row("", fmt.Sprintf("wrong attempts in all: %d of %d; a change of the password sets them back", v.Ever, v.EverLimit))
+			}
+			if until, err := time.Parse(time.RFC3339, v.Pending); err == nil {
+				whose := "asked for without password and key; strongroom cancel stops it"
+				if v.Ours {
+					whose = "yours"
+				}
+				t.Row("", fmt.Sprintf("a %s waits until %s: %s", v.Kind, clock(until), whose))
 			}
 			t.Row("", fmt.Sprintf("its HSM: %s; isolation from its host: %s; rollback: %s", v.HSM, v.Isolation, v.Rollback))
 			if v.Rollback == "file" {

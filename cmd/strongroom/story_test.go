@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 //
 //	vault start             a whole vault: sets VAULT, PIN, writes tokens.json (anna) and bert.json
 //	vault start WAITS       the same, with waits between the attempts
+//	vault start reset DELAY the same, with another delay of resets
 //	vault stop
 //	vault evaluations N     the HSM evaluated N guesses so far, counted at its door
 //	vault hold N            the Nth request from now gets no answer
@@ -82,6 +83,8 @@ type rig struct {
 	counter *hsmtest.Counter
 	sizes   map[string]int64
 
+	resetDelay time.Duration
+
 	mu      sync.Mutex
 	hold    int // requests until the one that is held; 0 none
 	lose    int // requests until the first whose answer is lost, as all after it; 0 none
@@ -104,6 +107,13 @@ func step(do func(*rig, *testscript.TestScript, []string) error) func(*testscrip
 func (r *rig) vault(ts *testscript.TestScript, args []string) error {
 	switch {
 	case len(args) == 1 && args[0] == "start":
+		return r.start(ts, serve.WaitsNone)
+	case len(args) == 3 && args[0] == "start" && args[1] == "reset":
+		delay, err := time.ParseDuration(args[2])
+		if err != nil {
+			return err
+		}
+		r.resetDelay = delay
 		return r.start(ts, serve.WaitsNone)
 	case len(args) == 2 && args[0] == "start":
 		return r.start(ts, args[1])
@@ -143,8 +153,8 @@ func (r *rig) vault(ts *testscript.TestScript, args []string) error {
 func (r *rig) start(ts *testscript.TestScript, waits string) (err error) {
 	many := relay.Rate{PerSecond: 1e6, Burst: 1e6}
 	r.server, err = serve.Start(context.Background(), serve.Config{
-		Waits: waits,
-		Data:  filepath.Join(r.env.WorkDir, "vault"), Listen: "127.0.0.1:0", Admin: serve.AdminOff,
+		Waits: waits, ResetDelay: r.resetDelay,
+		Data: filepath.Join(r.env.WorkDir, "vault"), Listen: "127.0.0.1:0", Admin: serve.AdminOff,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Stretch: soft.Cheap, AddressRate: many, AccountRate: many,
 		WrapHAL: func(h hal.HAL) hal.HAL { r.counter = hsmtest.NewCounter(h); return r.counter },
 	})

@@ -48,7 +48,7 @@ func (c *fleetCommand) Run(s streams) error {
 	if c.JSON {
 		return writeJSON(s, map[string]any{
 			"pin": pin.String(), "id": hex.EncodeToString(f.ID[:]), "suite": serve.SuiteName(f.Suite), "kem": f.KEM,
-			"attempts": f.Policy.Attempts, "lifetime_attempts": f.Policy.Lifetime, "waits": serve.WaitsText(f.Policy.WaitsMillis), "ticket_seconds": lifetime.Seconds(),
+			"attempts": f.Policy.Attempts, "lifetime_attempts": f.Policy.Lifetime, "reset_seconds": f.Policy.ResetMillis / 1000, "waits": serve.WaitsText(f.Policy.WaitsMillis), "ticket_seconds": lifetime.Seconds(),
 			"hsm": f.HSM, "isolation": f.Isolation, "rollback": f.Rollback, "issuers": f.Issuers,
 		})
 	}
@@ -57,6 +57,7 @@ func (c *fleetCommand) Run(s streams) error {
 	fmt.Fprintf(s.out, "attempts         %d wrong guesses, then the record is destroyed\n", f.Policy.Attempts)
 	fmt.Fprintf(s.out, "in a lifetime    %s, then only its owner's key registers the account anew\n", lifetimeText(f.Policy.Lifetime))
 	fmt.Fprintf(s.out, "waits            %s: before each attempt, since the one before it\n", serve.WaitsText(f.Policy.WaitsMillis))
+	fmt.Fprintf(s.out, "reset delay      %s\n", resetText(f.Policy.ResetMillis))
 	fmt.Fprintf(s.out, "ticket lifetime  %v\n", lifetime)
 	fmt.Fprintf(s.out, "OPAQUE suite     %s\n", serve.SuiteName(f.Suite))
 	fmt.Fprintf(s.out, "channel          HPKE, KEM 0x%04x\n", f.KEM)
@@ -74,6 +75,13 @@ func lifetimeText(n uint32) string {
 		return "no limit: this fleet was made by the first version"
 	}
 	return fmt.Sprintf("%d wrong guesses of an account", n)
+}
+
+func resetText(millis uint64) string {
+	if millis == 0 {
+		return "none: without password and key nothing is replaced or deleted"
+	}
+	return fmt.Sprintf("%v, then a registration or deletion without password and key happens", time.Duration(millis)*time.Millisecond)
 }
 
 type versionCommand struct{}

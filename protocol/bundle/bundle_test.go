@@ -64,6 +64,7 @@ func TestBadDocuments(t *testing.T) {
 		"a wait for ever":     func(f *Fleet) { f.Policy.WaitsMillis = []uint64{0, waitMillisMax + 1} },
 		"a short lifetime":    func(f *Fleet) { f.Policy.Lifetime = 9 },
 		"a long lifetime":     func(f *Fleet) { f.Policy.Lifetime = lifetimeMax + 1 },
+		"a reset for ever":    func(f *Fleet) { f.Policy.ResetMillis = resetMillisMax + 1 },
 		"no channel key":      func(f *Fleet) { f.Channel = nil },
 		"a long channel key":  func(f *Fleet) { f.Channel = make([]byte, keyBytesMax+1) },
 		"no AKE key":          func(f *Fleet) { f.AKE = nil },

@@ -24,6 +24,7 @@ const (
 	lifetimeMax      = 100
 	ticketMillisMin  = 1_000
 	ticketMillisMax  = 10 * 60 * 1000
+	resetMillisMax   = 90 * 24 * 60 * 60 * 1000
 	waitMillisMax    = 7 * 24 * 60 * 60 * 1000
 )
 
@@ -58,6 +59,10 @@ type Policy struct {
 	// Lifetime is how many wrong attempts an account may make in all, from
 	// Attempts to 100; zero, in documents of First light, is no limit.
 	Lifetime uint32 `cbor:"4,keyasint,omitempty"`
+
+	// ResetMillis is how long a registration or deletion without a proof waits
+	// while a record is live; zero, in documents of First light: there is none.
+	ResetMillis uint64 `cbor:"5,keyasint,omitempty"`
 }
 
 // Issuer may name accounts, by signing tokens.
@@ -109,6 +114,8 @@ func (f *Fleet) validate() error {
 		return fmt.Errorf("%w: tickets of %d ms", ErrDocument, f.Policy.TicketMillis)
 	case f.Policy.Lifetime != 0 && (f.Policy.Lifetime < uint32(f.Policy.Attempts) || f.Policy.Lifetime > lifetimeMax):
 		return fmt.Errorf("%w: %d attempts in a lifetime", ErrDocument, f.Policy.Lifetime)
+	case f.Policy.ResetMillis > resetMillisMax:
+		return fmt.Errorf("%w: resets after %d ms", ErrDocument, f.Policy.ResetMillis)
 	case len(f.Channel) == 0 || len(f.Channel) > keyBytesMax || len(f.AKE) == 0 || len(f.AKE) > keyBytesMax:
 		return fmt.Errorf("%w: a key is missing", ErrDocument)
 	case len(f.HSM) > nameBytesMax || len(f.Isolation) > nameBytesMax || len(f.Rollback) > nameBytesMax:

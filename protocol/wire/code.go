@@ -21,6 +21,7 @@ const (
 	CodeReplaces    Code = "replaces"    // compare-and-swap failed: another generation is live
 	CodeLifetime    Code = "lifetime"    // the account made all the wrong attempts of its lifetime: only a registration signed by its root owner helps
 	CodeTranscript  Code = "transcript"  // the registration's transcript does not match its ticket
+	CodePending     Code = "pending"     // a reset or a deletion without proof waits already
 	CodeStale       Code = "stale"       // the vault holds a newer mark of this device, or another one of the same number
 	CodeMarks       Code = "marks"       // the record holds the marks of as many devices as it takes
 	CodeUnavailable Code = "unavailable" // the box can not serve now; nothing was debited

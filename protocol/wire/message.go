@@ -20,6 +20,7 @@ type First struct {
 	RecoverStart  *RecoverStart  `cbor:"5,keyasint,omitempty"`
 	Delete        *Delete        `cbor:"6,keyasint,omitempty"`
 	Mark          *Mark          `cbor:"7,keyasint,omitempty"`
+	Cancel        *Cancel        `cbor:"8,keyasint,omitempty"`
 }
 
 // Second is the plaintext of a second trip: sealed under the secret that the
@@ -81,6 +82,7 @@ type RegisterFinish struct {
 	Stretch    Stretch             `cbor:"5,keyasint"`
 	Replaces   *Generation         `cbor:"6,keyasint,omitempty"` // compare and swap: the live generation, nil for none
 	Signature  []byte              `cbor:"7,keyasint,omitempty"` // SignatureBytes, or empty for a first registration
+	Reset      bool                `cbor:"8,keyasint,omitempty"` // without a proof: let it wait, while the live generation stays usable
 }
 
 // RecoverStart names the generation and the slot that it wants debited, and
@@ -110,11 +112,27 @@ type RecoverFinishAnswer struct {
 	SealedKey []byte `cbor:"1,keyasint"`
 }
 
-// Delete deletes the named generation at once, under the owner's signature
-// over DeleteStatement.
+// Delete deletes the named generation: at once, under the owner's signature
+// over DeleteStatement, or, with Later and without one, after the reset's wait.
 type Delete struct {
 	Generation Generation `cbor:"1,keyasint"`
 	Signature  []byte     `cbor:"2,keyasint"`
+	Later      bool       `cbor:"3,keyasint,omitempty"`
+}
+
+// Cancel stops the reset or deletion that waits for AtMillis, under the
+// owner's signature over Statement.
+type Cancel struct {
+	Generation Generation `cbor:"1,keyasint"` // the live one
+	AtMillis   uint64     `cbor:"2,keyasint"` // Pending.AtMillis
+	Signature  []byte     `cbor:"3,keyasint"`
+}
+
+// Pending is a change that nobody has proven a right to: it waits, and any
+// proof of the backup key or the password stops it.
+type Pending struct {
+	AtMillis   uint64      `cbor:"1,keyasint"`           // it happens after this: Unix time by the vault's clock
+	Generation *Generation `cbor:"2,keyasint,omitempty"` // of the registration that waits; nil for a deletion
 }
 
 // Mark leaves word, under the owner's signature over Statement, of the newest
@@ -160,4 +178,6 @@ type StatusReport struct {
 	WrongEver       uint32       `cbor:"10,keyasint,omitempty"` // wrong attempts in the lifetime of the account, since its root owner last registered
 	LifetimeLimit   uint32       `cbor:"11,keyasint,omitempty"` // of WrongEver; zero for none
 	Marks           []MarkReport `cbor:"12,keyasint,omitempty"` // at most MarksMax, one a device
+	Pending         *Pending     `cbor:"13,keyasint,omitempty"`
+	Resets          uint32       `cbor:"14,keyasint,omitempty"` // resets and unproven deletions ever asked for
 }

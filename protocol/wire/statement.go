@@ -8,6 +8,7 @@ const (
 	replaceContext = "strongroom/v1/replace"
 	deleteContext  = "strongroom/v1/delete"
 	markContext    = "strongroom/v1/mark"
+	cancelContext  = "strongroom/v1/cancel"
 )
 
 type statement struct {
@@ -17,6 +18,7 @@ type statement struct {
 	Generation Generation      `cbor:"4,keyasint"`
 	Finish     *RegisterFinish `cbor:"5,keyasint,omitempty"` // without its signature
 	Mark       *Mark           `cbor:"6,keyasint,omitempty"` // without its signature
+	Cancel     *Cancel         `cbor:"7,keyasint,omitempty"` // without its signature
 }
 
 // Statement is what the owner of the live generation signs to have it
@@ -24,17 +26,25 @@ type statement struct {
 func (f *RegisterFinish) Statement(fleet FleetID, account string, g Generation) []byte {
 	unsigned := *f
 	unsigned.Signature = nil
-	return must(Encode(statement{replaceContext, fleet, account, g, &unsigned, nil}))
+	return must(Encode(statement{replaceContext, fleet, account, g, &unsigned, nil, nil}))
 }
 
 // DeleteStatement is what the owner of generation g signs to have it deleted.
 func DeleteStatement(fleet FleetID, account string, g Generation) []byte {
-	return must(Encode(statement{deleteContext, fleet, account, g, nil, nil}))
+	return must(Encode(statement{deleteContext, fleet, account, g, nil, nil, nil}))
 }
 
 // Statement is what the owner of the live generation signs to leave the mark.
 func (m *Mark) Statement(fleet FleetID, account string) []byte {
 	unsigned := *m
 	unsigned.Signature = nil
-	return must(Encode(statement{markContext, fleet, account, m.Generation, nil, &unsigned}))
+	return must(Encode(statement{markContext, fleet, account, m.Generation, nil, &unsigned, nil}))
+}
+
+// Statement is what the owner of the live generation signs to stop the change
+// that waits for AtMillis, and no later one.
+func (c *Cancel) Statement(fleet FleetID, account string) []byte {
+	unsigned := *c
+	unsigned.Signature = nil
+	return must(Encode(statement{cancelContext, fleet, account, c.Generation, nil, nil, &unsigned}))
 }

@@ -5,7 +5,7 @@ func (f First) Validate() error {
 	c := check{}
 	c.version(f.Version)
 	c.length("token", len(f.Token), 1, TokenBytesMax)
-	c.one(f.Status != nil, f.RegisterStart != nil, f.RecoverStart != nil, f.Delete != nil, f.Mark != nil)
+	c.one(f.Status != nil, f.RegisterStart != nil, f.RecoverStart != nil, f.Delete != nil, f.Mark != nil, f.Cancel != nil)
 	if r := f.RegisterStart; r != nil {
 		c.length("request", len(r.Request), 1, OpaqueBytesMax)
 	}
@@ -13,7 +13,10 @@ func (f First) Validate() error {
 		c.length("ke1", len(r.KE1), 1, OpaqueBytesMax)
 	}
 	if r := f.Delete; r != nil {
-		c.length("signature", len(r.Signature), SignatureBytes, SignatureBytes)
+		c.signature(r.Signature, r.Later)
+	}
+	if r := f.Cancel; r != nil {
+		c.signature(r.Signature, false)
 	}
 	if r := f.Mark; r != nil {
 		c.value("sequence", r.Sequence > 0)
@@ -105,6 +108,15 @@ func (c *check) one(set ...bool) {
 	if count(set...) != 1 {
 		c.fail(ReasonOne, "request")
 	}
+}
+
+// signature: one, or none where there must be none.
+func (c *check) signature(s []byte, none bool) {
+	want := SignatureBytes
+	if none {
+		want = 0
+	}
+	c.length("signature", len(s), want, want)
 }
 
 // stretch checks the lower bounds of RFC 9106 §3.1.

@@ -35,7 +35,7 @@ func vectors(t testing.TB) (v struct{ Good, Bad, Statements []vector }) {
 	if err := json.Unmarshal(b, &v); err != nil {
 		t.Fatal(err)
 	}
-	if len(v.Good) < 15 || len(v.Bad) < 90 || len(v.Statements) != 3 {
+	if len(v.Good) < 15 || len(v.Bad) < 90 || len(v.Statements) != 4 {
 		t.Fatalf("only %d good, %d bad vectors", len(v.Good), len(v.Bad))
 	}
 	return v
@@ -134,6 +134,10 @@ func TestStatementVectors(t *testing.T) {
 			sequence(m.Head[:], 64)
 			got = m.Statement(fleet, v.Account)
 		}
+		if v.Name == "cancel" {
+			c := Cancel{Generation: g, AtMillis: 1_700_000_000_000, Signature: make([]byte, SignatureBytes)}
+			got = c.Statement(fleet, v.Account)
+		}
 		if !bytes.Equal(got, v.raw(t)) {
 			t.Errorf("%s: %x", v.Name, got)
 		}
@@ -167,6 +171,7 @@ func TestStatementBindsEverything(t *testing.T) {
 		"memory":     func(f *RegisterFinish) { f.Stretch.MemoryKiB++ },
 		"threads":    func(f *RegisterFinish) { f.Stretch.Threads++ },
 		"replaces":   func(f *RegisterFinish) { f.Replaces[0] ^= 1 },
+		"reset":      func(f *RegisterFinish) { f.Reset = true },
 		"none":       func(f *RegisterFinish) { f.Replaces = nil },
 	}
 	for name, c := range change {
@@ -189,6 +194,11 @@ func TestStatementBindsEverything(t *testing.T) {
 		c(&m)
 		add(name, m.Statement(FleetID{1}, "a"))
 	}
+	add("cancel", (&Cancel{Generation{1}, 1, nil}).Statement(FleetID{1}, "a"))
+	add("cancel, at", (&Cancel{Generation{1}, 2, nil}).Statement(FleetID{1}, "a"))
+	add("cancel, generation", (&Cancel{Generation{2}, 1, nil}).Statement(FleetID{1}, "a"))
+	add("cancel, fleet", (&Cancel{Generation{1}, 1, nil}).Statement(FleetID{2}, "a"))
+	add("cancel, account", (&Cancel{Generation{1}, 1, nil}).Statement(FleetID{1}, "b"))
 	add("mark, fleet", (&Mark{Generation: Generation{1}, Sequence: 1}).Statement(FleetID{2}, "a"))
 	add("mark, account", (&Mark{Generation: Generation{1}, Sequence: 1}).Statement(FleetID{1}, "b"))
 	add("delete, generation", DeleteStatement(FleetID{1}, "a", Generation{2}))

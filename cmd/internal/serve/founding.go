@@ -20,6 +20,9 @@ const (
 	AttemptsMax           = 10
 	LifetimeMax           = 100 // wrong attempts of an account in all
 	TicketLifetimeDefault = 2 * time.Minute
+	ResetDelayDefault     = 7 * 24 * time.Hour
+	resetDelayMin         = time.Second // for trying
+	resetDelayMax         = 90 * 24 * time.Hour
 	ticketLifetimeMin     = 10 * time.Second
 	ticketLifetimeMax     = 10 * time.Minute
 )
@@ -112,6 +115,13 @@ func (c *Config) policy() (bundle.Policy, error) {
 	if err != nil {
 		return bundle.Policy{}, err
 	}
+	reset := c.ResetDelay
+	if reset == 0 {
+		reset = ResetDelayDefault
+	}
+	if reset < resetDelayMin || reset > resetDelayMax {
+		return bundle.Policy{}, fmt.Errorf("%w: --reset-delay must be from %v to %v", ErrPolicy, resetDelayMin, resetDelayMax)
+	}
 	ever := c.Lifetime
 	if ever == 0 {
 		ever = LifetimeMax
@@ -121,6 +131,7 @@ func (c *Config) policy() (bundle.Policy, error) {
 	}
 	return bundle.Policy{
 		Attempts: uint8(attempts), TicketMillis: uint64(lifetime.Milliseconds()), WaitsMillis: between, Lifetime: uint32(ever),
+		ResetMillis: uint64(reset.Milliseconds()),
 	}, nil
 }
 
@@ -149,6 +160,9 @@ func (c *Config) sameFleet(f *bundle.Fleet) error {
 	}
 	if c.Lifetime != 0 && c.Lifetime != int(f.Policy.Lifetime) {
 		return differs("--lifetime-attempts", f.Policy.Lifetime, c.Lifetime)
+	}
+	if delay := time.Duration(f.Policy.ResetMillis) * time.Millisecond; c.ResetDelay != 0 && c.ResetDelay != delay {
+		return differs("--reset-delay", delay, c.ResetDelay)
 	}
 	if c.Waits != "" {
 		asked, err := waits(c.Waits, int(f.Policy.Attempts))

@@ -113,6 +113,7 @@ func (f Refill) Apply(r Record, p Policy) (Record, wire.Code) {
 	r.Past += r.WrongBefore // forgiven, not forgotten: see Record.left
 	r.Forgiven = f.Slot
 	r.State = wire.StateLive
+	r.stop() // a proof of the password
 	return r, ""
 }
 

@@ -23,6 +23,8 @@ type Command struct {
 	Delete   *Delete   `cbor:"6,keyasint,omitempty"`
 	Destroy  *Destroy  `cbor:"7,keyasint,omitempty"`
 	Mark     *Mark     `cbor:"8,keyasint,omitempty"`
+	Cancel   *Cancel   `cbor:"9,keyasint,omitempty"`
+	Mature   *Mature   `cbor:"10,keyasint,omitempty"`
 }
 
 // Outcome is what applying a command came to.
@@ -49,7 +51,7 @@ func DecodeCommand(b []byte) (Command, error) {
 
 func (c *Command) count() int {
 	n := 0
-	for _, set := range []bool{c.Register != nil, c.Debit != nil, c.Refill != nil, c.Delete != nil, c.Destroy != nil, c.Mark != nil} {
+	for _, set := range []bool{c.Register != nil, c.Debit != nil, c.Refill != nil, c.Delete != nil, c.Destroy != nil, c.Mark != nil, c.Cancel != nil, c.Mature != nil} {
 		if set {
 			n++
 		}
@@ -77,7 +79,11 @@ func (c *Command) Apply(r Record, p Policy) (Record, Outcome) {
 	case c.Register != nil:
 		r, o.Refused = c.Register.Apply(r, p)
 	case c.Delete != nil:
-		r, o.Refused = c.Delete.Apply(r)
+		r, o.Refused = c.Delete.Apply(r, p)
+	case c.Cancel != nil:
+		r, o.Refused = c.Cancel.Apply(r)
+	case c.Mature != nil:
+		r, _ = c.Mature.Apply(r, p)
 	case c.Destroy != nil:
 		r, _ = c.Destroy.Apply(r)
 	}

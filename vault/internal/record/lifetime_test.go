@@ -52,7 +52,7 @@ func twentyFive(t *testing.T) Record {
 	if s := r.Status(mortal, 0); s.Left != 10 || s.WrongEver != 10 || s.LifetimeLimit != 25 {
 		t.Fatalf("%+v", s)
 	}
-	r, _ = Delete{Generation: gen(2)}.Apply(guesses(t, r, 9))
+	r, _ = Delete{Generation: gen(2)}.Apply(guesses(t, r, 9), mortal)
 	r = applied(t, r, owned(3, 1, r), "")
 	if s := r.Status(mortal, 0); s.Left != 6 || s.WrongEver != 19 {
 		t.Fatalf("%+v", s)
@@ -114,7 +114,7 @@ func TestOwnKeySetsNothingBack(t *testing.T) {
 	if s := r.Status(mortal, 0); s.WrongEver != 20 || s.Left != 5 {
 		t.Fatalf("%+v", s)
 	}
-	r, _ = Delete{Generation: gen(4)}.Apply(r)
+	r, _ = Delete{Generation: gen(4)}.Apply(r, policy)
 	if p := r.Prover(nil); p == nil || *p != [32]byte{1} {
 		t.Fatalf("the prover of the tombstone is %v", p)
 	}

@@ -35,6 +35,7 @@ func (m Mark) Apply(r Record) (after Record, changed bool, refused wire.Code) {
 		return r, false, wire.CodeMarks
 	case at < 0:
 		r.Marks = append(slices.Clone(r.Marks), is)
+		r.stop()
 		return r, true, ""
 	case r.Marks[at] == is:
 		return r, false, "" // a retry
@@ -43,5 +44,6 @@ func (m Mark) Apply(r Record) (after Record, changed bool, refused wire.Code) {
 	}
 	r.Marks = slices.Clone(r.Marks) // other copies of the record keep theirs
 	r.Marks[at] = is
+	r.stop()
 	return r, true, ""
 }

@@ -73,7 +73,7 @@ func TestWhoKeepsMarks(t *testing.T) {
 		return applied(t, r, g, "")
 	}
 	dead := func(r Record) Record { return destroyed(t, guesses(t, r, 10)) }
-	deleted := func(r Record) Record { r, _ = Delete{Generation: r.Generation}.Apply(r); return r }
+	deleted := func(r Record) Record { r, _ = Delete{Generation: r.Generation}.Apply(r, policy); return r }
 	stranger := func() Record { // key 66 over the tombstone of key 1, with a mark of its own
 		return marked(t, over(dead(first(1)), 66, false))
 	}

@@ -16,6 +16,8 @@ type Policy struct {
 	WaitsMillis []uint64
 
 	Lifetime uint32 // wrong attempts of an account in all; 0 for no limit
+
+	ResetMillis uint64 // how long what nobody has proven a right to waits; 0: it is refused
 }
 
 // Record is what the vault keeps for one account. The zero value is an
@@ -44,6 +46,9 @@ type Record struct {
 	// Root is the owner key whose registration sets that count back: the
 	// first one's, then what it signed for. It outlives tombstones.
 	Root [32]byte
+
+	Pending *Pending // nil for none; never changed in place
+	Resets  uint32   // how many there ever were
 
 	Marks []wire.MarkReport // at most wire.MarksMax, one a device; never changed in place
 
@@ -114,7 +119,7 @@ func (r *Record) Status(p Policy, nowMillis uint64) *wire.StatusReport {
 	s := &wire.StatusReport{
 		State: r.State, Generation: r.Generation, Slot: r.Slot, Limit: p.Attempts,
 		Wrong: uint32(r.spent()), WrongBefore: r.WrongBefore,
-		WrongEver: uint32(r.wrongEver()), LifetimeLimit: p.Lifetime, Marks: r.Marks,
+		WrongEver: uint32(r.wrongEver()), LifetimeLimit: p.Lifetime, Marks: r.Marks, Pending: r.Pending.report(), Resets: r.Resets,
 	}
 	switch {
 	case r.State == 0:
@@ -137,6 +142,9 @@ func (r *Record) Status(p Policy, nowMillis uint64) *wire.StatusReport {
 func (r Record) bury(s wire.State) Record {
 	if s == wire.StateDeleted || r.Keys.Owner != r.Root {
 		r.Marks = nil
+	}
+	if s == wire.StateDeleted || r.Pending != nil && r.Pending.Register == nil {
+		r.Pending = nil
 	}
 	r.State, r.Keys, r.KE1 = s, nil, [32]byte{}
 	r.Changes++

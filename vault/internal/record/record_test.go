@@ -135,7 +135,7 @@ func TestRegisterRefuses(t *testing.T) {
 	live := registered(t)
 	old, other := gen(1), gen(7)
 	keys := Keys{Wrapped: []byte("k2")}
-	deleted, _ := Delete{Generation: gen(1)}.Apply(live)
+	deleted, _ := Delete{Generation: gen(1)}.Apply(live, policy)
 	for name, c := range map[string]struct {
 		r    Record
 		g    Register
@@ -162,18 +162,18 @@ func TestRegisterRefuses(t *testing.T) {
 
 func TestDelete(t *testing.T) {
 	r := registered(t)
-	if _, code := (Delete{Generation: gen(2)}).Apply(r); code != wire.CodeGeneration {
+	if _, code := (Delete{Generation: gen(2)}).Apply(r, policy); code != wire.CodeGeneration {
 		t.Fatal(code)
 	}
-	r, code := Delete{Generation: gen(1)}.Apply(r)
+	r, code := Delete{Generation: gen(1)}.Apply(r, policy)
 	if code != "" || r.Keys != nil {
 		t.Fatalf("%q %+v", code, r)
 	}
-	if after, code := (Delete{Generation: gen(1)}).Apply(r); code != "" || after.Changes != r.Changes {
+	if after, code := (Delete{Generation: gen(1)}).Apply(r, policy); code != "" || after.Changes != r.Changes {
 		t.Fatalf("a retry: %q", code)
 	}
 	debit(t, r, 1, ke1(1), 1, wire.CodeDeleted)
-	if _, code := (Delete{Generation: gen(1)}).Apply(Record{}); code != wire.CodeNoRecord {
+	if _, code := (Delete{Generation: gen(1)}).Apply(Record{}, policy); code != wire.CodeNoRecord {
 		t.Fatal(code)
 	}
 }
@@ -183,17 +183,22 @@ func TestDelete(t *testing.T) {
 // was given for since the last proof of that generation.
 func TestNeverElevenGuesses(t *testing.T) {
 	const runs, steps = 300, 400
-	tickets, destroyed, ended := 0, 0, 0
+	tickets, destroyed, ended, matured := 0, 0, 0, 0
 	for seed := range uint64(runs) {
-		w := world{rng: rand.New(rand.NewPCG(seed, 2)), seen: map[guess]bool{}, guesses: map[guess]bool{}, policy: policy}
+		w := world{rng: rand.New(rand.NewPCG(seed, 2)), seen: map[guess]bool{}, asked: map[wire.Generation]uint64{}, guesses: map[guess]bool{}, policy: policy}
 		if seed%2 == 1 {
 			w.policy.WaitsMillis = waits
 		}
 		if seed%3 == 0 {
 			w.policy.Lifetime = 25
 		}
+		if seed%4 < 2 {
+			w.policy.ResetMillis = resetMillis
+		}
 		for range steps {
+			before := w.r
 			w.step()
+			w.checkTaken(t, seed, before)
 			if n := w.sinceProof(); n > 10 {
 				t.Fatalf("seed %d: %d guesses since the last proof", seed, n)
 			}
@@ -210,9 +215,13 @@ func TestNeverElevenGuesses(t *testing.T) {
 		tickets += w.tickets
 		destroyed += w.destroyed
 		ended += w.ended
+		matured += w.matured
 	}
 	if ended < runs/4 {
 		t.Fatalf("only %d registrations met the end of a lifetime", ended)
+	}
+	if matured < runs/4 {
+		t.Fatalf("only %d resets came to their end", matured)
 	}
 	if tickets < runs*20 || destroyed < runs/8 {
 		t.Fatalf("the run did too little: %d tickets, %d destroyed", tickets, destroyed)
@@ -242,6 +251,10 @@ type world struct {
 	ever  int      // charges without a proof since the root owner last registered
 	root  [32]byte // who that is
 	ended int      // registrations refused for the lifetime
+
+	asked   map[wire.Generation]uint64 // resets that wait -> since when; a proof empties it
+	signed  bool                       // the step was signed by the owner of what was live
+	matured int
 }
 
 // charged is the oracle of the waits: it counts charges by itself.
@@ -271,6 +284,7 @@ func (w *world) evaluate(g guess) {
 }
 
 func (w *world) step() {
+	w.signed = false
 	w.now += w.rng.Uint64N(30_000)
 	if w.rng.IntN(50) == 0 { // the host sets its clock back
 		w.now -= min(w.now, w.rng.Uint64N(600_000))
@@ -290,6 +304,14 @@ func (w *world) step() {
 		}
 	case n < 73 && len(w.held) > 0: // the right password behind some ticket
 		w.prove(w.held[w.rng.IntN(len(w.held))])
+	case n < 75:
+		m := Mark{Generation: w.r.Generation, Device: [16]byte{1}, Sequence: w.now}
+		var changed bool
+		if w.r, changed, _ = m.Apply(w.r); changed {
+			w.proof()
+		}
+	case n < 82 && w.r.Pending != nil:
+		w.mature()
 	case n < 90:
 		var gone bool
 		if w.r, gone = (Destroy{Generation: w.r.Generation, Slot: w.r.Slot, NowMillis: w.now}).Apply(w.r); gone {
@@ -302,6 +324,7 @@ func (w *world) step() {
 		if w.rng.IntN(2) == 0 {
 			g.Replaces = &old
 		}
+		g.Reset, g.NowMillis = w.rng.IntN(3) > 0, w.now
 		signer := [32]byte{1 + byte(w.rng.IntN(20))} // sometimes one that owns something
 		if p := w.r.Prover(g.Replaces); p != nil {
 			g.Proven = *p == signer
@@ -312,7 +335,7 @@ func (w *world) step() {
 
 // register counts, at the oracle, what belongs to whom.
 func (w *world) register(g Register, signer [32]byte) {
-	before := w.r.Changes
+	before, live := w.r.Changes, w.r.live()
 	var code wire.Code
 	if w.r, code = g.Apply(w.r, w.policy); code == wire.CodeLifetime {
 		w.ended++
@@ -320,6 +343,12 @@ func (w *world) register(g Register, signer [32]byte) {
 	if w.r.Changes == before {
 		return
 	}
+	if live && !g.Proven { // it waits
+		w.asked[g.Generation] = g.NowMillis
+		return
+	}
+	w.signed = g.Proven
+	w.proof()
 	w.wrong = 0
 	if w.root == [32]byte{} || g.Proven && signer == w.root {
 		w.root, w.ever = g.Keys.Owner, 0
@@ -335,6 +364,7 @@ func (w *world) prove(k Ticket) {
 	}
 	w.r, w.wrong = r, int(r.Slot-k.Slot())
 	w.ever-- // the proven one was not wrong
+	w.proof()
 	for _, h := range w.held {
 		if h.Generation() == k.Generation() && h.Slot() <= k.Slot() {
 			delete(w.guesses, guess{h.Generation(), h.KE1()})

@@ -13,6 +13,8 @@ type Register struct {
 	Replaces   *wire.Generation `cbor:"3,keyasint,omitempty"`
 	Proven     bool             `cbor:"4,keyasint,omitempty"` // the owner key of Replaces signed it; where nothing is live, Record.Root did
 	Changes    uint64           `cbor:"5,keyasint"`           // Record.Changes when the registration began
+	Reset      bool             `cbor:"6,keyasint,omitempty"` // without a proof, let it wait
+	NowMillis  uint64           `cbor:"7,keyasint,omitempty"` // of a Reset
 }
 
 // Apply registers. Over a live record it is compare and swap under the
@@ -34,6 +36,9 @@ func (g Register) Apply(r Record, p Policy) (Record, wire.Code) {
 	if r.live() && g.Generation == r.Generation && g.Keys.same(r.Keys) {
 		return r, "" // a retry: the same answer again
 	}
+	if g.Reset && r.Pending.is(g) {
+		return r, ""
+	}
 	switch {
 	case g.Changes != r.Changes:
 		return r, wire.CodeReplaces
@@ -43,13 +48,21 @@ func (g Register) Apply(r Record, p Policy) (Record, wire.Code) {
 		return r, wire.CodeOwner
 	case r.live() && *g.Replaces != r.Generation:
 		return r, wire.CodeReplaces
+	case r.live() && !g.Proven && g.Reset:
+		return r.await(&Pending{Register: &g, DueMillis: g.NowMillis + p.ResetMillis}, p)
 	case r.live() && !g.Proven:
 		return r, wire.CodeOwner
 	}
+	return g.enter(r, p)
+}
+
+// enter makes the generation live.
+func (g Register) enter(r Record, p Policy) (Record, wire.Code) {
 	before, keys := r, g.Keys
 	r.inherit(g)
 	r.State, r.Generation, r.Keys = wire.StateLive, g.Generation, &keys
 	r.Forgiven, r.KE1, r.WrongBefore = r.Slot, [32]byte{}, 0
+	r.Pending = nil
 	if r.left(p) == 0 {
 		return before, wire.CodeLifetime
 	}
@@ -94,13 +107,16 @@ func (k *Keys) same(o *Keys) bool {
 		bytes.Equal(k.SealedKey, o.SealedKey) && k.Owner == o.Owner && k.Stretch == o.Stretch
 }
 
-// Delete ends a generation by its owner's signature, checked before.
+// Delete ends a generation: by its owner's signature, checked before, or after
+// a wait.
 type Delete struct {
 	Generation wire.Generation `cbor:"1,keyasint"`
+	Later      bool            `cbor:"2,keyasint,omitempty"` // nobody signed it
+	NowMillis  uint64          `cbor:"3,keyasint,omitempty"` // of Later
 }
 
 // Apply deletes the named generation and no other.
-func (d Delete) Apply(r Record) (Record, wire.Code) {
+func (d Delete) Apply(r Record, p Policy) (Record, wire.Code) {
 	switch {
 	case r.State == wire.StateDeleted && d.Generation == r.Generation:
 		return r, "" // a retry
@@ -108,6 +124,10 @@ func (d Delete) Apply(r Record) (Record, wire.Code) {
 		return r, r.absent()
 	case d.Generation != r.Generation:
 		return r, wire.CodeGeneration
+	case d.Later && r.Pending != nil && r.Pending.Register == nil:
+		return r, "" // waits already, no longer and no shorter
+	case d.Later:
+		return r.await(&Pending{DueMillis: d.NowMillis + p.ResetMillis}, p)
 	}
 	return r.bury(wire.StateDeleted), ""
 }
