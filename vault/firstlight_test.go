@@ -86,6 +86,18 @@ func TestFirstLightReplays(t *testing.T) {
 	if s := r.status("emil"); s.State != wire.StateDestroyed {
 		t.Errorf("emil: %+v", s)
 	}
+	// Its document has no waits, no lifetime and no resets; marks it takes.
+	s := r.status("anna")
+	if s.LifetimeLimit != 0 || s.WrongEver != 3 || s.Resets != 0 {
+		t.Errorf("anna: %+v", s)
+	}
+	r.reset("anna", "thief's password", "K9", wire.CodeOwner)
+	if _, _, code := r.first(wire.First{Token: r.vaultToken("anna"), Delete: &wire.Delete{Generation: s.Generation, Later: true}}); code != wire.CodeOwner {
+		t.Errorf("a deletion without proof: %q", code)
+	}
+	if s, code := r.mark("anna", wire.Mark{Generation: s.Generation, Sequence: 1}, "K1"); code != "" || len(s.Marks) != 1 {
+		t.Errorf("a mark: %q", code)
+	}
 	must(t, r.start()) // and what was written after it
 	if k, code := r.recover("anna", "another password"); k != "sealed:K1" {
 		t.Errorf("anna after a restart: %q %q", k, code)
