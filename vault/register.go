@@ -149,15 +149,12 @@ func (j registrationJob) Run(h hal.HAL) Result {
 }
 
 func (c registrationChecked) enter(v *Vault) {
-	refused, retry := c.refused, false
+	refused := c.refused
 	if refused == "" {
-		now := v.records[c.request.account]
-		var after record.Record
-		after, refused = c.command.Apply(now, v.policy)
-		retry = after.Changes == now.Changes
+		_, refused = c.command.Apply(v.records[c.request.account], v.policy)
 	}
-	if refused != "" || retry {
-		v.refuse(c.request, refused) // or, for a retry, the same answer again
+	if refused != "" {
+		v.refuse(c.request, refused)
 		return
 	}
 	v.propose(record.Command{Account: c.request.account, Register: &c.command},
