@@ -52,7 +52,7 @@ func (c *backupCmd) Run(s *session) (err error) {
 		report.Warnings = append(report.Warnings, backup.Warning{Path: s.folder.Path, What: "the paths were not remembered, name them again next time: " + err.Error()})
 	}
 	alarm := <-vaultSays
-	after, warning := s.leaveMark(settings, key, report.Head)
+	after, warning := s.leaveMark(settings, &key, report.Head)
 	alarm = afterMark(alarm, after)
 	if warning != "" {
 		report.Warnings = append(report.Warnings, backup.Warning{Path: settings.Repository.URL, What: warning})

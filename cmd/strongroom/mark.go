@@ -14,7 +14,7 @@ import (
 // leaveMark tells the vault which head this backup wrote. A vault out of reach
 // is no trouble: the next backup tells it. It gives the status after
 // it, nil when it was not taken, and a warning, or none.
-func (s *session) leaveMark(settings *folder.Settings, key client.Key, h backup.Head) (after *wire.StatusReport, warning string) {
+func (s *session) leaveMark(settings *folder.Settings, key *client.Key, h backup.Head) (after *wire.StatusReport, warning string) {
 	if settings.Way != folder.ByPassword {
 		return nil, ""
 	}
@@ -24,7 +24,7 @@ func (s *session) leaveMark(settings *folder.Settings, key client.Key, h backup.
 	if err != nil {
 		return nil, ""
 	}
-	status, err := v.Mark(ctx, key, client.Mark{Device: h.Device, Sequence: h.Sequence, Head: h.Hash})
+	status, err := v.Mark(ctx, *key, client.Mark{Device: h.Device, Sequence: h.Sequence, Head: h.Hash})
 	switch {
 	case err == nil:
 		return &status, ""
