@@ -103,6 +103,7 @@ func writeTemp(ctx context.Context, folder string, data []byte) (path string, er
 	if err := f.Sync(); err != nil {
 		return "", err
 	}
+	forget(f)
 	return f.Name(), ctx.Err()
 }
 
