@@ -72,7 +72,7 @@ func run(args []string, s streams) (code int) {
 	var c cli
 	parser, err := kong.New(&c,
 		kong.Name("strongroomd"), kong.Description(description),
-		kong.Configuration(kong.JSON), kong.Writers(s.out, s.err),
+		kong.Configuration(readConfiguration), kong.Writers(s.out, s.err),
 		kong.Exit(func(code int) { panic(exited(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 		kong.Vars{"data": dataDefault(), "listen": serve.ListenDefault, "admin": serve.AdminDefault,
