@@ -1,31 +1,6 @@
 package scan
 
-import (
-	"io/fs"
-	"syscall"
-)
+import "syscall"
 
-// StatOf takes the Stat out of what lstat gave.
-func StatOf(info fs.FileInfo) Stat {
-	s := Stat{Size: info.Size(), ModNanos: info.ModTime().UnixNano()}
-	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-		s.ChangeNanos = sys.Ctimespec.Nano()
-		s.Inode, s.Device = sys.Ino, uint64(sys.Dev)
-	}
-	return s
-}
-
-// gone tells whether no name leads to the file any more.
-func gone(info fs.FileInfo) bool {
-	sys, ok := info.Sys().(*syscall.Stat_t)
-	return ok && sys.Nlink == 0
-}
-
-// writable tells whether this process may make files in a folder.
-func writable(folder string) bool { return syscall.Access(folder, accessWrite) == nil }
-
-const accessWrite = 2 // W_OK of access(2)
-
-// openPlainly opens what a path names and not what a link there leads to, and
-// does not wait for a pipe's other end.
-const openPlainly = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+// changeNanos is when the file's state last changed, in Unix nanoseconds.
+func changeNanos(s *syscall.Stat_t) int64 { return s.Ctimespec.Nano() }

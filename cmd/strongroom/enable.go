@@ -125,6 +125,11 @@ func (s *session) askWay() (folder.Way, error) {
 	s.term.Note("  1  with a password. A vault keeps the key and hands it out only for your password;")
 	s.term.Note("     after ten wrong ones it destroys its copy.")
 	s.term.Note("  2  with a 64-digit key that you write on paper. No server is involved.")
+	return s.chooseWay()
+}
+
+// chooseWay asks until one of the two ways, told before, is chosen.
+func (s *session) chooseWay() (folder.Way, error) {
 	for {
 		said, err := orAsk(s.term, "", "by", "1 or 2?")
 		if err != nil {

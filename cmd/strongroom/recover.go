@@ -93,18 +93,7 @@ func (s *session) askWayBack() (folder.Way, error) {
 	s.term.Note("How do you get your key back?")
 	s.term.Note("  1  by password, from the vault that is named on your recovery card")
 	s.term.Note("  2  by the 64-digit key on your paper")
-	for {
-		said, err := orAsk(s.term, "", "by", "1 or 2?")
-		if err != nil {
-			return "", err
-		}
-		switch said {
-		case "1", "password":
-			return folder.ByPassword, nil
-		case "2", "key":
-			return folder.ByKey, nil
-		}
-	}
+	return s.chooseWay()
 }
 
 // recoverByPassword asks the vault, again and again while a person is there
