@@ -3,6 +3,8 @@ package tidy
 import (
 	"fmt"
 	"go/ast"
+	"go/scanner"
+	"go/token"
 	"path"
 	"slices"
 	"strings"
@@ -14,7 +16,7 @@ const (
 	fileLinesMax         = 600
 	functionLinesTrusted = 70
 	functionLinesMax     = 100
-	trustedLinesMax      = 8000
+	trustedLinesMax      = 8000 // lines of code: to write the attack beside the line costs nothing
 )
 
 // shortRooms hold functions of at most functionLinesTrusted lines.
@@ -62,7 +64,7 @@ func nameLaw(t tree) (broken []string) {
 	return broken
 }
 
-// trusted gives lines by room, tests and test contracts left out, and their
+// trusted gives lines of code by room, tests and test contracts left out, and their
 // sum as one box has them: a box runs one HSM provider, so of those the
 // largest counts.
 func trusted(t tree) (rooms map[string]int, sum int) {
@@ -73,7 +75,7 @@ func trusted(t tree) (rooms map[string]int, sum int) {
 			continue
 		}
 		if slices.ContainsFunc(trustedRooms, func(room string) bool { return under(s.room, room) }) {
-			rooms[s.room] += lines(s.text)
+			rooms[s.room] += codeLines(s.text)
 		}
 	}
 	for room, n := range rooms {
@@ -88,12 +90,33 @@ func trusted(t tree) (rooms map[string]int, sum int) {
 
 func trustedLaw(t tree) []string {
 	if _, sum := trusted(t); sum > trustedLinesMax {
-		return []string{fmt.Sprintf("trusted rooms have %d lines, at most %d", sum, trustedLinesMax)}
+		return []string{fmt.Sprintf("trusted rooms have %d lines of code, at most %d", sum, trustedLinesMax)}
 	}
 	return nil
 }
 
 func lines(text string) int { return strings.Count(text, "\n") }
+
+// codeLines counts the lines that hold more than comments and space.
+func codeLines(text string) int {
+	file := token.NewFileSet().AddFile("", -1, len(text))
+	var s scanner.Scanner
+	s.Init(file, []byte(text), nil, 0)
+	held := map[int]bool{}
+	for {
+		at, kind, literal := s.Scan()
+		if kind == token.EOF {
+			return len(held)
+		}
+		if kind == token.SEMICOLON && literal == "\n" {
+			continue // put in by the language, where a line ends
+		}
+		first := file.Line(at)
+		for n := range strings.Count(literal, "\n") + 1 {
+			held[first+n] = true
+		}
+	}
+}
 
 func TestSizeLaw(t *testing.T) {
 	holds(t, sizeLaw)
@@ -120,7 +143,7 @@ func TestTrustedLaw(t *testing.T) {
 	for _, room := range names {
 		t.Logf("%6d lines  %s", rooms[room], room)
 	}
-	t.Logf("%6d lines  in the trusted rooms of one box, with its largest HSM provider, at most %d", sum, trustedLinesMax)
+	t.Logf("%6d lines of code in the trusted rooms of one box, with its largest HSM provider, at most %d", sum, trustedLinesMax)
 }
 
 func TestSizeLawCatches(t *testing.T) {
@@ -142,11 +165,11 @@ func TestNameLawCatches(t *testing.T) {
 }
 
 func TestTrustedLawCatches(t *testing.T) {
-	long := "package p\n" + strings.Repeat("\n", 499)
+	long := "package p\n\n// What is said costs nothing.\n" + strings.Repeat("var _ = 1 // one\n", 499)
 	clean := tree{}
 	for i := range 16 {
 		clean[fmt.Sprintf("vault/%d.go", i)] = long
 	}
 	catches(t, trustedLaw, clean, tree{"hsm/soft/a.go": "package p\n"}, "have 8001 lines")
-	catches(t, trustedLaw, clean, tree{"hsm/a/a.go": "package p\n", "hsm/b/b.go": "package p\n\n"}, "have 8002 lines")
+	catches(t, trustedLaw, clean, tree{"hsm/a/a.go": "package p\n", "hsm/b/b.go": "package p\n\nvar _ = `\n`\n"}, "have 8003 lines")
 }
