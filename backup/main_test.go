@@ -25,6 +25,8 @@ func TestMain(m *testing.M) {
 		exitOn(playWriter(os.Args[1], os.Args[2]))
 	case "backup":
 		exitOn(playBackup(os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5:]))
+	case "fixture":
+		exitOn(playFixture(os.Args[1], os.Args[2]))
 	default:
 		os.Exit(m.Run())
 	}

@@ -259,17 +259,24 @@ func TestDatabasesOfManyShapes(t *testing.T) {
 
 func script(t testing.TB, path string, statements ...string) {
 	t.Helper()
+	if err := runScript(path, statements...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func runScript(path string, statements ...string) error {
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=synchronous(off)")
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer db.Close()
 	db.SetMaxOpenConns(1)
 	for _, s := range statements {
 		if _, err := db.Exec(s); err != nil {
-			t.Fatal(s, err)
+			return fmt.Errorf("%s: %w", s, err)
 		}
 	}
+	return db.Close()
 }
 
 // A writer in this same process keeps its locks although the backup looks at

@@ -28,6 +28,14 @@ type thing struct {
 
 func takeShadow(t testing.TB, root string) shadow {
 	t.Helper()
+	s, err := shadowOf(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func shadowOf(root string) (shadow, error) {
 	s := shadow{}
 	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
@@ -58,10 +66,7 @@ func takeShadow(t testing.TB, root string) shadow {
 		s[rel] = x
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return s, err
 }
 
 // differences names what is not the same. ignore holds paths not compared.
