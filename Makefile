@@ -12,7 +12,7 @@ BUILD := CGO_ENABLED=0 $(GO) build -trimpath
 FUZZ_TIME ?= 15s
 TOOLS := .cache/bin/versitygw
 
-.PHONY: help build demo test fuzz bench bench-backup check tools clean go
+.PHONY: help build demo test fuzz soak bench bench-backup check tools clean go
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -31,6 +31,11 @@ test: ## everything, as continuous integration runs it (installs gcc and softhsm
 
 fuzz: go ## every fuzz target, FUZZ_TIME each (15s)
 	@GO="$(GO)" ./.ci/fuzz "$(FUZZ_TIME)"
+
+soak: go tools ## the long sizes of all tests, 1.5 million executions of each fuzz target: about an hour, report in docs/soak (ONLY=regexp: a part)
+	@./.ci/tpm
+	./.ci/hsm
+	$(GO) run ./test/soak/run -only "$(ONLY)" $(SOAK_FLAGS)
 
 bench: go ## benchmarks: CPU per login, MB/s of backup and restore
 	@$(GO) test -run '^$$' -bench . -benchmem ./...

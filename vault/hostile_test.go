@@ -17,6 +17,7 @@ import (
 	"strongroom/protocol/channel"
 	"strongroom/protocol/opaque"
 	"strongroom/protocol/wire"
+	"strongroom/test/soak"
 	"strongroom/vault"
 	"strongroom/vault/hal"
 	"strongroom/vault/internal/ledger"
@@ -437,12 +438,14 @@ func replaced(r *mathrand.Rand, log, lost []wire.Entry) []wire.Entry {
 // is forgotten.
 func TestHostileSchedule(t *testing.T) {
 	most, proofs, deaths := 0, 0, 0
-	enough := func() bool { return most >= hostileMost && proofs >= hostileRuns && deaths >= hostileRuns }
+	runs := soak.Size(hostileRuns, hostileRunsLong)
+	enough := func() bool { return most >= hostileMost && proofs >= runs && deaths >= runs }
 	// Keys and ciphertexts are random, so a seed does not fix all that happens:
 	// more seeds follow until enough was tried, and too many are a failure.
-	for seed := uint64(0); seed < hostileRuns || !enough() && seed < 5*hostileRuns; seed++ {
+	seed := 0
+	for ; seed < runs || !enough() && seed < 5*runs; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			s := newStorm(t, seed)
+			s := newStorm(t, uint64(seed))
 			for range hostileSteps {
 				s.step()
 			}
@@ -452,4 +455,5 @@ func TestHostileSchedule(t *testing.T) {
 	if !enough() {
 		t.Errorf("it tried too little: %d guesses at most, %d proofs, %d deaths", most, proofs, deaths)
 	}
+	soak.Tried(t, "P1", "hostile schedules of one box", seed, runs)
 }

@@ -7,5 +7,6 @@ const (
 	firstFlipStride = 257
 	oddStride       = 29
 	hostileRuns     = 2
+	hostileRunsLong = 100
 	hostileMost     = 5
 )

@@ -158,6 +158,33 @@ func countable(e ast.Expr) bool {
 	return ok && name.Name == "len"
 }
 
+// soakVariable asks for the long sizes. Only test/soak reads it, so that
+// `make soak` finds every test that has one by who imports that package.
+const soakVariable = "STRONGROOM_" + "SOAK"
+
+func soakLaw(t tree) (broken []string) {
+	for _, s := range t.sources() {
+		if strings.Contains(s.text, soakVariable) && !under(s.room, "test/soak") {
+			broken = append(broken, fmt.Sprintf("%s: reads %s itself; test/soak gives a test its sizes", s.path, soakVariable))
+		}
+		if !s.test && !s.usesTesting() && slices.Contains(s.imports(), module+"/test/soak") {
+			broken = append(broken, fmt.Sprintf("%s: only tests and their contracts have a long size", s.path))
+		}
+	}
+	return broken
+}
+
+func TestSoakLaw(t *testing.T) { holds(t, soakLaw) }
+
+func TestSoakLawCatches(t *testing.T) {
+	clean := tree{
+		"test/soak/soak.go": "package soak\n// " + soakVariable, "a/a_test.go": "package a\nimport _ \"strongroom/test/soak\"",
+		"a/atest/contract.go": "package atest\nimport _ \"testing\"\nimport _ \"strongroom/test/soak\"",
+	}
+	catches(t, soakLaw, clean, tree{"a/b_test.go": "package a\nvar _ = os.Getenv(\"" + soakVariable + "\")"}, "a/b_test.go: reads")
+	catches(t, soakLaw, clean, tree{"hsm/soft/c.go": "package soft\nimport _ \"strongroom/test/soak\""}, "hsm/soft/c.go: only tests")
+}
+
 func TestSkipLaw(t *testing.T) { holds(t, skipLaw) }
 
 func TestFuzzLaw(t *testing.T) { holds(t, fuzzLaw) }
