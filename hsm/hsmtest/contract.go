@@ -26,6 +26,13 @@ type Maker interface {
 	New(t *testing.T) hal.HAL
 	// Reopen closes h and opens the same HSM again.
 	Reopen(t *testing.T, h hal.HAL) hal.HAL
+	// Rival opens the same HSM as a second holder while h has it, past the
+	// locks that keep an honest one out.
+	Rival(t *testing.T, h hal.HAL) hal.HAL
+	// PutBack runs change, then puts back whatever files the provider keeps
+	// outside the HSM as they were before, and opens the HSM again. For a
+	// provider that is nothing but files, or keeps none, it only opens again.
+	PutBack(t *testing.T, h hal.HAL, change func(hal.HAL)) hal.HAL
 }
 
 // Run runs the contract.
@@ -46,7 +53,10 @@ func Run(t *testing.T, m Maker) {
 		})
 	}
 	t.Run("seal", func(t *testing.T) { sealing(t, m) })
+	t.Run("signing keys", func(t *testing.T) { signing(t, m) })
+	t.Run("epochs", func(t *testing.T) { epochs(t, m) })
 	t.Run("memory", func(t *testing.T) { durableMemory(t, m) })
+	t.Run("memory taken", func(t *testing.T) { taken(t, m) })
 	t.Run("random", func(t *testing.T) { random(t, m) })
 	t.Run("many at once", func(t *testing.T) { manyAtOnce(t, m) })
 	t.Run("gone", func(t *testing.T) { gone(t, m) })
@@ -300,32 +310,6 @@ func sealing(t *testing.T, m Maker) {
 	}
 }
 
-func durableMemory(t *testing.T, m Maker) {
-	h := m.New(t)
-	if got := must(h.ReadMemory())(t); got != nil {
-		t.Fatalf("a new memory holds %d bytes", len(got))
-	}
-	for _, n := range []int{1, hal.MemoryBytes, 7, 0, 57} {
-		want := bytes.Repeat([]byte{byte(n)}, n)
-		if err := h.WriteMemory(want); err != nil {
-			t.Fatal(err)
-		}
-		if got := must(h.ReadMemory())(t); !bytes.Equal(got, want) {
-			t.Fatalf("%d bytes: read %d", n, len(got))
-		}
-		h = m.Reopen(t, h)
-		if got := must(h.ReadMemory())(t); !bytes.Equal(got, want) {
-			t.Fatalf("%d bytes: read %d after reopening", n, len(got))
-		}
-	}
-	if err := h.WriteMemory(make([]byte, hal.MemoryBytes+1)); err == nil {
-		t.Fatal("took more than its size")
-	}
-	if got := must(h.ReadMemory())(t); len(got) != 57 {
-		t.Fatal("a refused write changed it")
-	}
-}
-
 func random(t *testing.T, m Maker) {
 	h := m.New(t)
 	seen := map[[16]byte]bool{}
@@ -374,6 +358,11 @@ func gone(t *testing.T, m Maker) {
 	}
 	must(h.MakeKey("ake", hal.P256))(t)
 	sealed := must(h.Seal(nil, []byte("x")))(t)
+	must(h.MakeSigningKey("sign"))(t)
+	if err := h.MakeEpochKey(1); err != nil {
+		t.Fatal(err)
+	}
+	sealedEpoch := must(h.SealEpoch(1, nil, []byte("x")))(t)
 	if err := h.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -386,10 +375,17 @@ func gone(t *testing.T, m Maker) {
 	_, _, e7 := h.MakeOPRFKey(hal.P256)
 	_, e8 := h.MakeKey("later", hal.P256)
 	_, e9 := h.PublicKey("ake")
+	e10 := h.MakeEpochKey(2)
+	_, e11 := h.SealEpoch(1, nil, nil)
+	_, e12 := h.OpenEpoch(1, nil, sealedEpoch)
+	e13 := h.DestroyEpochKey(1)
+	_, e14 := h.EpochKeys()
+	_, e15 := h.MakeSigningKey("later")
+	_, e16 := h.Sign("sign", [32]byte{})
 	if err := h.Close(); err != nil {
 		t.Errorf("a second Close: %v", err)
 	}
-	for i, err := range []error{e1, e2, e3, e4, e5, e6, e7, e8, e9} {
+	for i, err := range []error{e1, e2, e3, e4, e5, e6, e7, e8, e9, e10, e11, e12, e13, e14, e15, e16} {
 		if !errors.Is(err, hal.ErrGone) {
 			t.Errorf("call %d after Close: %v", i+1, err)
 		}

@@ -127,3 +127,13 @@ func opened(t testing.TB, c Config) *HSM {
 	t.Cleanup(func() { _ = h.Close() })
 	return h.(*HSM)
 }
+
+func (m *maker) Rival(t *testing.T, h hal.HAL) hal.HAL {
+	t.Fatal("not built yet")
+	return nil
+}
+
+func (m *maker) PutBack(t *testing.T, h hal.HAL, change func(hal.HAL)) hal.HAL {
+	change(h)
+	return m.Reopen(t, h)
+}

@@ -47,7 +47,9 @@ func (h *HSM) MultiplyWrapped(g hal.Group, wrapped, point []byte) ([]byte, error
 }
 
 // MakeKey makes a named key and keeps it in the keyring.
-func (h *HSM) MakeKey(name string, g hal.Group) ([]byte, error) {
+func (h *HSM) MakeKey(name string, g hal.Group) ([]byte, error) { return h.makeNamed(name, g, false) }
+
+func (h *HSM) makeNamed(name string, g hal.Group, signs bool) ([]byte, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
@@ -64,7 +66,7 @@ func (h *HSM) MakeKey(name string, g hal.Group) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.keys.Named[name] = namedKey{g, s}
+	h.keys.Named[name] = namedKey{g, s, signs}
 	if err := h.saveKeys(); err != nil {
 		delete(h.keys.Named, name)
 		return nil, err
@@ -99,6 +101,9 @@ func (h *HSM) Multiply(name string, point []byte) ([]byte, error) {
 	k, err := h.named(name)
 	if err != nil {
 		return nil, err
+	}
+	if k.Signs {
+		return nil, hal.ErrNoKey
 	}
 	return multiply(k.Group, k.Scalar, point)
 }

@@ -56,14 +56,15 @@ type keyring struct {
 type namedKey struct {
 	Group  hal.Group
 	Scalar secret
+	Signs  bool `json:",omitempty"` // and multiplies nothing
 }
 
 // subkeys are what Root is used for: one purpose each.
-type subkeys struct{ wrap, seal, memory secret }
+type subkeys struct{ wrap, seal, memory, epochs secret }
 
 func (s secret) derive() (*subkeys, error) {
 	k := new(subkeys)
-	for label, into := range map[string]*secret{"wrap": &k.wrap, "seal": &k.seal, "memory": &k.memory} {
+	for label, into := range map[string]*secret{"wrap": &k.wrap, "seal": &k.seal, "memory": &k.memory, "epochs": &k.epochs} {
 		b, err := hkdf.Key(sha256.New, s[:], nil, "strongroom/v1/soft/"+label, len(into))
 		if err != nil {
 			return nil, err

@@ -6,10 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
-
-	"golang.org/x/sys/unix"
 
 	"strongroom/vault/hal"
 )
@@ -30,11 +27,13 @@ var ErrTooLarge = errors.New("soft: the durable memory holds 1,024 bytes")
 
 type memory struct {
 	mu       sync.Mutex // guards what follows
-	file     *os.File
+	file     disk
 	key      secret
 	sequence uint64
 	data     []byte
-	broken   error // of a write whose outcome is not known
+	slots    [slotsCount][slotBytes]byte // the file, as it was last read or written
+	broken   error                       // of a write whose outcome is not known
+	taken    bool                        // a write found what another holder had written
 }
 
 // openMemory opens the file; fresh makes it.
@@ -44,7 +43,7 @@ func openMemory(path string, key secret, fresh bool) (*memory, error) {
 			return nil, err
 		}
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0o600)
+	f, err := openDisk(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", hal.ErrTorn, err)
 	}
@@ -61,7 +60,7 @@ func openMemory(path string, key secret, fresh bool) (*memory, error) {
 func (m *memory) load() error {
 	torn, empty := 0, 0
 	for i := range slotsCount {
-		slot := make([]byte, slotBytes)
+		slot := m.slots[i][:]
 		if _, err := m.file.ReadAt(slot, int64(i*slotBytes)); err != nil {
 			return fmt.Errorf("%w: %w", hal.ErrTorn, err)
 		}
@@ -113,7 +112,9 @@ func allZero(b []byte) bool {
 
 // write puts data into the older slot and waits for the disk: one fdatasync.
 // After a failure nobody knows what the disk holds, so nothing more is said
-// until the file is opened again.
+// until the file is opened again. The folder's lock keeps every other holder
+// out; one who came in all the same, past the lock, is found here, unless he
+// writes between the look and the write.
 func (m *memory) write(data []byte) error {
 	if len(data) > hal.MemoryBytes {
 		return ErrTooLarge
@@ -128,14 +129,24 @@ func (m *memory) write(data []byte) error {
 	slot = binary.BigEndian.AppendUint16(slot, uint16(len(data)))
 	slot = append(slot, data...)
 	slot = append(slot, slotSum(m.key, slot)...)
-	_, err := m.file.WriteAt(slot, int64(sequence%slotsCount)*slotBytes)
+	place := int64(sequence % slotsCount)
+	var found [slotBytes]byte
+	_, err := m.file.ReadAt(found[:], place*slotBytes)
+	// Whoever else wrote began with this slot too.
+	if m.taken = m.taken || err == nil && found != m.slots[place]; m.taken {
+		return hal.ErrTaken
+	}
 	if err == nil {
-		err = unix.Fdatasync(int(m.file.Fd()))
+		_, err = m.file.WriteAt(slot, place*slotBytes)
+	}
+	if err == nil {
+		err = m.file.Sync()
 	}
 	if err != nil {
 		m.broken = fmt.Errorf("%w: durable memory: %w", hal.ErrGone, err)
 		return m.broken
 	}
+	copy(m.slots[place][:], slot)
 	m.sequence, m.data = sequence, append([]byte{}, data...)
 	return nil
 }

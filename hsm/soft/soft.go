@@ -2,7 +2,10 @@
 // durable memory in a file beside it. It keeps the contract of vault/hal, and
 // promises only as much as files do: whoever holds the folder and the
 // passphrase holds the keys, and whoever puts an older folder back puts the
-// guess budget back.
+// guess budget back, and the epoch keys that were destroyed since. A destroyed
+// epoch key is written over in its place, so it is forgotten as far as the disk
+// forgets: not in copies and snapshots, and perhaps not in the spare blocks of
+// a flash disk or under a file system that copies on write.
 package soft
 
 import (
@@ -25,6 +28,7 @@ const Kind = "soft"
 const (
 	keysFile   = "hsm.keys"
 	memoryFile = "hsm.memory"
+	epochsFile = "hsm.epochs"
 	lockFile   = "hsm.lock"
 )
 
@@ -51,6 +55,7 @@ type HSM struct {
 	subs   *subkeys
 
 	memory *memory
+	epochs *epochs
 }
 
 var _ hal.HAL = (*HSM)(nil)
@@ -114,13 +119,18 @@ func (h *HSM) open(passphrase []byte) error {
 	return h.unlock(false)
 }
 
-// unlock derives what the root gives and opens the memory.
+// unlock derives what the root gives and opens the files that stay open.
 func (h *HSM) unlock(fresh bool) (err error) {
 	if h.subs, err = h.keys.Root.derive(); err != nil {
 		return err
 	}
-	h.memory, err = openMemory(h.path(memoryFile), h.subs.memory, fresh)
-	return err
+	if h.memory, err = openMemory(h.path(memoryFile), h.subs.memory, fresh); err != nil {
+		return err
+	}
+	if h.epochs, err = openEpochs(h.path(epochsFile), h.subs.epochs, fresh); err != nil {
+		return errors.Join(err, h.memory.close())
+	}
+	return nil
 }
 
 func (h *HSM) path(name string) string { return filepath.Join(h.dir, name) }
@@ -134,11 +144,10 @@ func (h *HSM) saveKeys() error {
 	if len(sealed) > keysFileBytesMax {
 		return hal.ErrFull
 	}
-	err = writeFile(h.path(keysFile), sealed)
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		return fmt.Errorf("%w: %w", hal.ErrFull, err)
+	if err := writeFile(h.path(keysFile), sealed); err != nil {
+		return diskError(err)
 	}
-	return err
+	return nil
 }
 
 // Kind names the provider.
@@ -163,7 +172,7 @@ func (h *HSM) Close() error {
 	}
 	h.closed = true
 	h.keys, h.subs, h.kek = keyring{}, nil, nil
-	return errors.Join(h.memory.close(), h.lock.Close())
+	return errors.Join(h.memory.close(), h.epochs.close(), h.lock.Close())
 }
 
 // secrets are the derived keys, or hal.ErrGone after Close.
@@ -186,30 +195,4 @@ func lockDir(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("%w: %s", ErrLocked, dir)
 	}
 	return f, nil
-}
-
-// writeFile replaces a file so that either the old or the new one is read,
-// also after a power cut.
-func writeFile(path string, data []byte) error {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".*.tmp") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

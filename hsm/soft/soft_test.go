@@ -41,6 +41,28 @@ func (maker) Reopen(t *testing.T, h hal.HAL) hal.HAL {
 	return again
 }
 
+// Rival has the folder in spite of its lock.
+func (maker) Rival(t *testing.T, h hal.HAL) hal.HAL {
+	dir := h.(*HSM).dir
+	lock := filepath.Join(dir, lockFile)
+	if err := os.Rename(lock, lock+".held"); err != nil {
+		t.Fatal(err)
+	}
+	rival, err := Open(dir, passphrase)
+	if err := errors.Join(err, os.Rename(lock+".held", lock)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = rival.Close() })
+	return rival
+}
+
+// PutBack puts nothing back: soft is nothing but files, and forgets only as
+// far as they do.
+func (m maker) PutBack(t *testing.T, h hal.HAL, change func(hal.HAL)) hal.HAL {
+	change(h)
+	return m.Reopen(t, h)
+}
+
 func TestContract(t *testing.T) { hsmtest.Run(t, maker{}) }
 
 func TestFolder(t *testing.T) {

@@ -219,3 +219,13 @@ func refusal(code uint32) []byte {
 }
 
 func commandCode(command []byte) uint32 { return binary.BigEndian.Uint32(command[6:]) }
+
+func (m maker) Rival(t *testing.T, h hal.HAL) hal.HAL {
+	t.Fatal("not built yet")
+	return nil
+}
+
+func (m maker) PutBack(t *testing.T, h hal.HAL, change func(hal.HAL)) hal.HAL {
+	change(h)
+	return m.Reopen(t, h)
+}
