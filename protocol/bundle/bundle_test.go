@@ -68,6 +68,8 @@ func TestBadDocuments(t *testing.T) {
 		"no channel key":      func(f *Fleet) { f.Channel = nil },
 		"a long channel key":  func(f *Fleet) { f.Channel = make([]byte, keyBytesMax+1) },
 		"no AKE key":          func(f *Fleet) { f.AKE = nil },
+		"a short status key":  func(f *Fleet) { f.Status = make([]byte, 32) },
+		"a long alert key":    func(f *Fleet) { f.Alert = make([]byte, keyBytesMax+1) },
 		"a long name":         func(f *Fleet) { f.HSM = strings.Repeat("a", nameBytesMax+1) },
 		"no issuers":          func(f *Fleet) { f.Issuers = nil },
 		"nine issuers":        func(f *Fleet) { f.Issuers = make([]Issuer, issuersMax+1) },

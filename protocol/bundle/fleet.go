@@ -45,6 +45,14 @@ type Fleet struct {
 	HSM       string       `cbor:"9,keyasint"`  // provider, "soft"
 	Isolation string       `cbor:"10,keyasint"` // what keeps the box from its host: "none", "process", "machine", "enclave"
 	Rollback  string       `cbor:"11,keyasint"` // what keeps its memory from being put back: "file", "token", "tpm"
+
+	// Status is the island's key under its signed status reports (ECDSA
+	// P-256, SEC1 compressed, in the HSM); none in older documents.
+	Status []byte `cbor:"12,keyasint,omitempty"`
+
+	// Alert is the operator's public HPKE key (of KEM) that events of accounts
+	// are sealed to; none: the vault tells the operator of no account.
+	Alert []byte `cbor:"13,keyasint,omitempty"`
 }
 
 // Policy is what no admin call can raise.
@@ -118,6 +126,10 @@ func (f *Fleet) validate() error {
 		return fmt.Errorf("%w: resets after %d ms", ErrDocument, f.Policy.ResetMillis)
 	case len(f.Channel) == 0 || len(f.Channel) > keyBytesMax || len(f.AKE) == 0 || len(f.AKE) > keyBytesMax:
 		return fmt.Errorf("%w: a key is missing", ErrDocument)
+	case len(f.Status) != 0 && len(f.Status) != wire.StatusKeyBytes:
+		return fmt.Errorf("%w: a status key of %d bytes", ErrDocument, len(f.Status))
+	case len(f.Alert) > keyBytesMax:
+		return fmt.Errorf("%w: an alert key of %d bytes", ErrDocument, len(f.Alert))
 	case len(f.HSM) > nameBytesMax || len(f.Isolation) > nameBytesMax || len(f.Rollback) > nameBytesMax:
 		return fmt.Errorf("%w: a name is too long", ErrDocument)
 	}

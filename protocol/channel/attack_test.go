@@ -155,7 +155,17 @@ func TestSwaps(t *testing.T) {
 // The longest messages that wire allows fit, and all frames have one length.
 func TestLengths(t *testing.T) {
 	stretch := wire.Stretch{Time: 1 << 31, MemoryKiB: 1 << 31, Threads: 255}
-	status := &wire.StatusReport{State: wire.StateLive, Slot: 1 << 63, Left: 10, Limit: 10, Wrong: 1 << 31, WrongBefore: 1 << 31, DestroyAtMillis: 1 << 63}
+	status := &wire.StatusReport{
+		State: wire.StateLive, Slot: 1 << 63, Left: 10, Limit: 10, Wrong: 1 << 31, WrongBefore: 1 << 31, DestroyAtMillis: 1 << 63,
+		WaitUntilMillis: 1 << 63, WrongEver: 1 << 31, LifetimeLimit: 1 << 31, Resets: 1 << 31,
+		Pending: &wire.Pending{AtMillis: 1 << 63, Generation: new(wire.Generation)}, Marks: make([]wire.MarkReport, wire.MarksMax),
+	}
+	for i := range uint64(wire.HistoryMax) {
+		status.History = append(status.History, wire.Event{Kind: wire.EventDestroyed, Number: 1<<63 + i, Count: 1 << 31, FirstMillis: 1 << 63, LastMillis: 1 << 63})
+	}
+	for i := range status.Marks {
+		status.Marks[i].Sequence = 1 << 63
+	}
 	token, opaque, ticket := string(bytes.Repeat([]byte("t"), wire.TokenBytesMax)), make([]byte, wire.OpaqueBytesMax), make([]byte, wire.TicketBytesMax)
 	encode := func(v any) []byte {
 		t.Helper()
@@ -168,7 +178,7 @@ func TestLengths(t *testing.T) {
 	e := newTalk(t, newKey(t, hpke.MLKEM768P256()), "ticket")
 	for _, f := range []wire.First{
 		{Status: &wire.StatusRequest{}}, {RegisterStart: &wire.RegisterStart{Request: opaque}},
-		{RecoverStart: &wire.RecoverStart{Slot: 1 << 63, KE1: opaque}}, {Delete: &wire.Delete{Signature: make([]byte, 64)}},
+		{RecoverStart: &wire.RecoverStart{Slot: 1 << 63, KE1: opaque}}, {Watch: &wire.Watch{After: 1 << 63}}, {Delete: &wire.Delete{Signature: make([]byte, 64)}},
 	} {
 		for _, tok := range []string{"t", token} {
 			f.Version, f.Token = wire.Version, tok
@@ -188,7 +198,7 @@ func TestLengths(t *testing.T) {
 		}
 	}
 	for _, a := range []wire.Answer{
-		{Refused: wire.CodeExhausted}, {Status: status}, {RegisterStart: &wire.RegisterStartAnswer{Response: opaque, Ticket: ticket}, Status: status},
+		{Refused: wire.CodeExhausted}, {Status: status}, {Status: status, Attestation: &wire.Attestation{AtMillis: 1 << 63, Signature: make([]byte, 64)}}, {RegisterStart: &wire.RegisterStartAnswer{Response: opaque, Ticket: ticket}, Status: status},
 		{RecoverStart: &wire.RecoverStartAnswer{KE2: opaque, Stretch: stretch, Ticket: ticket}, Status: status},
 		{RecoverFinish: &wire.RecoverFinishAnswer{SealedKey: make([]byte, wire.SealedKeyBytesMax+tagBytes)}, Status: status},
 	} {

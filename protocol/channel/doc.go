@@ -20,6 +20,15 @@
 //
 //	version(1) kind(1)=3 responseNonce(32) ciphertext
 //
+// Alerts, frame kind 4, go one way, from a box to the operator: a box sets up
+// HPKE (base mode, the same algorithms, the info string "strongroom/v1/alert"
+// and the fleet's id) to the fleet's alert key once, exports a secret, and seals
+// each message as a second trip is sealed, under a fresh salt. So an alert costs
+// no KEM and can be opened by itself. What stands before the salt is
+// authenticated beside it.
+//
+//	version(1) kind(1)=4 enc salt(32) ciphertext
+//
 // All requests have one length, all answers have one length: who counts bytes
 // learns no outcome and no operation. A plaintext is preceded by its length
 // (2 bytes, big-endian) and followed by zeros. Numbers are big-endian.

@@ -18,9 +18,10 @@ const (
 	First  Kind = 1
 	Second Kind = 2
 	Answer Kind = 3
+	Alert  Kind = 4
 )
 
-// Lengths of all frames, in bytes. The longest messages that wire allows fit.
+// Lengths of all frames but alerts, in bytes. The longest messages that wire allows fit.
 const (
 	RequestFrameBytes = 8 << 10
 	AnswerFrameBytes  = 8 << 10

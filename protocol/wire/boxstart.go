@@ -23,9 +23,10 @@ type HSM struct {
 // Start is what a box's process is told first.
 type Start struct {
 	HSM      HSM    `cbor:"1,keyasint"`
-	Document []byte `cbor:"2,keyasint"` // the fleet's document
-	Island   []byte `cbor:"3,keyasint"` // the island's sealed keys
-	Workers  uint16 `cbor:"4,keyasint"` // goroutines that run jobs; 0 means one a core
+	Document []byte `cbor:"2,keyasint"`           // the fleet's document
+	Island   []byte `cbor:"3,keyasint"`           // the island's sealed keys
+	Workers  uint16 `cbor:"4,keyasint"`           // goroutines that run jobs; 0 means one a core
+	Alerted  uint64 `cbor:"5,keyasint,omitempty"` // In.Alerted at the last end
 }
 
 // Entries is a part of the log, in order from the first entry.
@@ -101,6 +102,7 @@ func (r Ready) Validate() error {
 func (o Out) Validate() error {
 	c := check{}
 	c.entries(o.Append)
+	c.alerts(o.Alerts)
 	c.length("replies", len(o.Replies), 0, FrameItemsMax)
 	for _, r := range o.Replies {
 		c.length("reply", len(r.Sealed), 0, AnswerBytesMax)

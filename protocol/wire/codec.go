@@ -95,7 +95,7 @@ func DecodeSecond(b []byte) (*Second, error) { return decode[Second](b) }
 func DecodeAnswer(b []byte) (*Answer, error) { return decode[Answer](b) }
 
 type message interface {
-	First | Second | Answer
+	First | Second | Answer | Alerts | StatusStatement
 	Validate() error
 }
 

@@ -9,6 +9,8 @@ type In struct {
 	NowMillis uint64    `cbor:"1,keyasint"`           // the node's clock, Unix time in milliseconds
 	Durable   uint64    `cbor:"2,keyasint,omitempty"` // every entry up to this index is on stable storage
 	Requests  []Request `cbor:"3,keyasint,omitempty"` // sealed requests
+	Alerted   uint64    `cbor:"4,keyasint,omitempty"` // every alert of entries up to this index is on stable storage
+	Stopping  bool      `cbor:"5,keyasint,omitempty"` // the node is about to stop: nobody is held any more
 }
 
 // Request is one sealed request.
@@ -19,9 +21,10 @@ type Request struct {
 
 // Out is what a box gives to its node.
 type Out struct {
-	Append  []Entry `cbor:"1,keyasint,omitempty"` // to be made durable in this order before In.Durable names them
-	Replies []Reply `cbor:"2,keyasint,omitempty"`
-	Counts  Counts  `cbor:"3,keyasint"`
+	Append  []Entry        `cbor:"1,keyasint,omitempty"` // to be made durable in this order before In.Durable names them
+	Replies []Reply        `cbor:"2,keyasint,omitempty"`
+	Counts  Counts         `cbor:"3,keyasint"`
+	Alerts  []SealedAlerts `cbor:"4,keyasint,omitempty"` // in the order of the log
 }
 
 // Entry is one sealed entry of the log. Its index starts at 1 and has no gaps.

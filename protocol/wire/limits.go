@@ -11,8 +11,17 @@ const (
 	OpaqueBytesMax    = 512      // any one OPAQUE message or record
 	WrappedBytesMax   = 512      // an OPRF key as an HSM wraps it
 
-	MarksMax = 16 // devices whose freshness marks a record keeps
+	MarksMax   = 16 // devices whose freshness marks a record keeps
+	HistoryMax = 16 // events, or runs of them, that a record keeps
 
+	WatchersMax    = 64     // Watches that a box holds at a time
+	WatchMillisMax = 15_000 // how long a box holds one: less than any relay waits for an answer
+
+	AlertsMax     = 16      // alerts in one message to the operator
+	AlertBytesMax = 8 << 10 // that message, sealed
+
+	alertBytesMax    = 192 // one alert, encoded, and to spare
+	alertsFixedBytes = 16  // of what is around them
 	codeBytesMax     = 32
 	sessionSealBytes = 16 // what channel.SealUnderSession adds
 )
@@ -42,5 +51,6 @@ const (
 	ChallengeBytes  = 32
 	DeviceBytes     = 16
 	OwnerKeyBytes   = 32 // Ed25519 public key, RFC 8032
-	SignatureBytes  = 64 // Ed25519 signature, RFC 8032
+	SignatureBytes  = 64 // Ed25519 signature, RFC 8032; ECDSA P-256, r and s
+	StatusKeyBytes  = 33 // ECDSA P-256 public key, SEC1 compressed
 )

@@ -21,6 +21,7 @@ type First struct {
 	Delete        *Delete        `cbor:"6,keyasint,omitempty"`
 	Mark          *Mark          `cbor:"7,keyasint,omitempty"`
 	Cancel        *Cancel        `cbor:"8,keyasint,omitempty"`
+	Watch         *Watch         `cbor:"9,keyasint,omitempty"`
 }
 
 // Second is the plaintext of a second trip: sealed under the secret that the
@@ -43,10 +44,28 @@ type Answer struct {
 	RegisterStart *RegisterStartAnswer `cbor:"4,keyasint,omitempty"`
 	RecoverStart  *RecoverStartAnswer  `cbor:"5,keyasint,omitempty"`
 	RecoverFinish *RecoverFinishAnswer `cbor:"6,keyasint,omitempty"`
+	Attestation   *Attestation         `cbor:"7,keyasint,omitempty"` // of a StatusRequest that asks for it
 }
 
 // StatusRequest asks for the account's status. Free of charge.
-type StatusRequest struct{}
+type StatusRequest struct {
+	Sign bool `cbor:"1,keyasint,omitempty"` // with an Attestation, if the fleet has a key for it
+}
+
+// Watch asks for the account's status as soon as its newest event is another
+// one than After, and at the latest after WatchMillisMax. The box holds
+// WatchersMax of them and one an account: it answers at once what is too much,
+// and the older of an account when a newer one comes. Free of charge.
+type Watch struct {
+	After uint64 `cbor:"1,keyasint"` // Event.Number of the newest that is known, 0 for none
+}
+
+// Attestation is the HSM's signature under the StatusReport that it stands
+// beside, good for showing to others (see StatusStatement).
+type Attestation struct {
+	AtMillis  uint64 `cbor:"1,keyasint"` // when the report was true: Unix time by the vault's clock
+	Signature []byte `cbor:"2,keyasint"` // ECDSA P-256 over SHA-256 (FIPS 186-5 §6), r and s of 32 bytes each
+}
 
 // Stretch holds the Argon2id parameters (RFC 9106) under which a record was
 // registered; the client chose them and refuses any above its own limits.
@@ -180,4 +199,5 @@ type StatusReport struct {
 	Marks           []MarkReport `cbor:"12,keyasint,omitempty"` // at most MarksMax, one a device
 	Pending         *Pending     `cbor:"13,keyasint,omitempty"`
 	Resets          uint32       `cbor:"14,keyasint,omitempty"` // resets and unproven deletions ever asked for
+	History         []Event      `cbor:"15,keyasint,omitempty"` // at most HistoryMax, the oldest first
 }

@@ -140,17 +140,20 @@ func AppendIn(b []byte, in In) ([]byte, error) {
 }
 
 // AppendOut appends an Out as one frame, or as several where one does not
-// hold it: entries first, and what was counted once.
+// hold it: entries first, then alerts, and what was counted once.
 func AppendOut(b []byte, out Out) ([]byte, error) {
 	for {
 		part := Out{Counts: out.Counts}
 		part.Append, out.Append = group(out.Append, func(e Entry) int { return len(e.Bytes) })
 		if len(out.Append) == 0 {
+			part.Alerts, out.Alerts = group(out.Alerts, func(a SealedAlerts) int { return len(a.Sealed) })
+		}
+		if len(out.Append)+len(out.Alerts) == 0 {
 			part.Replies, out.Replies = group(out.Replies, func(r Reply) int { return len(r.Sealed) })
 		}
 		out.Counts = Counts{}
 		var err error
-		if b, err = AppendFrame(b, part); err != nil || len(out.Append)+len(out.Replies) == 0 {
+		if b, err = AppendFrame(b, part); err != nil || len(out.Append)+len(out.Alerts)+len(out.Replies) == 0 {
 			return b, err
 		}
 	}

@@ -49,6 +49,8 @@ func TestPipeRoundTrip(t *testing.T) {
 	roundTrip(t, In{NowMillis: 1 << 50, Durable: 7, Requests: []Request{{1, []byte("sealed")}, {2, []byte{}}}})
 	roundTrip(t, Ready{Walls: []string{"no new privileges"}})
 	roundTrip(t, Out{Append: []Entry{{9, []byte("e")}}, Replies: []Reply{{ID: 3, Sealed: []byte("s")}, {ID: 4, Refused: CodeSealing}}, Counts: Counts{Debited: 1}})
+	roundTrip(t, In{NowMillis: 1, Alerted: 9, Stopping: true})
+	roundTrip(t, Out{Alerts: []SealedAlerts{{7, []byte("a")}, {9, []byte("b")}}})
 	roundTrip(t, Failed{Fault: FaultSecret, Message: "hal: the passphrase or PIN is wrong"})
 }
 
@@ -117,6 +119,11 @@ func TestPipeLimits(t *testing.T) {
 	refuses(t, "entry 0", Entries{Entries: []Entry{{0, []byte{1}}}})
 	refuses(t, "a gap", Entries{Entries: []Entry{{1, []byte{1}}, {3, []byte{1}}}})
 	refuses(t, "a large entry", Entries{Entries: []Entry{{1, make([]byte, EntryBytesMax+1)}}})
+	refuses(t, "an alert of nothing", Out{Alerts: []SealedAlerts{{1, nil}}})
+	refuses(t, "an alert of no entry", Out{Alerts: []SealedAlerts{{0, []byte{1}}}})
+	refuses(t, "alerts out of order", Out{Alerts: []SealedAlerts{{3, []byte{1}}, {2, []byte{1}}}})
+	refuses(t, "a large alert", Out{Alerts: []SealedAlerts{{1, make([]byte, AlertBytesMax+1)}}})
+	refuses(t, "too many alerts", Out{Alerts: make([]SealedAlerts, FrameItemsMax+1)})
 	refuses(t, "a large request", In{Requests: []Request{{1, make([]byte, RequestBytesMax+1)}}})
 	refuses(t, "too many requests", In{Requests: make([]Request, FrameItemsMax+1)})
 	refuses(t, "too many walls", Ready{Walls: make([]string, WallsMax+1)})
@@ -162,6 +169,9 @@ func TestPipeSplits(t *testing.T) {
 		out.Append = append(out.Append, Entry{i + 1, make([]byte, EntryBytesMax)})
 		out.Replies = append(out.Replies, Reply{ID: i + 1, Sealed: []byte{1}})
 	}
+	for i := range uint64(FrameItemsMax + 1) {
+		out.Alerts = append(out.Alerts, SealedAlerts{i + 1, make([]byte, AlertBytesMax)})
+	}
 	if b, err = AppendOut(nil, out); err != nil {
 		t.Fatal(err)
 	}
@@ -171,9 +181,10 @@ func TestPipeSplits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(part.Append) > 0 && len(whole.Replies) > 0 {
-			t.Fatal("an entry behind a reply")
+		if len(part.Append)+len(part.Alerts) > 0 && len(whole.Replies) > 0 {
+			t.Fatal("an entry or an alert behind a reply")
 		}
+		whole.Alerts = append(whole.Alerts, part.Alerts...)
 		whole.Append = append(whole.Append, part.Append...)
 		whole.Replies = append(whole.Replies, part.Replies...)
 		whole.Counts.Add(part.Counts)

@@ -1,6 +1,6 @@
 package wire
 
-// What an owner key signs: a statement with a name of its own, so that a
+// What a key signs: a statement with a name of its own, so that a
 // signature for one thing is never one for another, bound to fleet, account
 // and generation, so that it is good in one place and once.
 
@@ -9,6 +9,7 @@ const (
 	deleteContext  = "strongroom/v1/delete"
 	markContext    = "strongroom/v1/mark"
 	cancelContext  = "strongroom/v1/cancel"
+	statusContext  = "strongroom/v1/status"
 )
 
 type statement struct {
@@ -47,4 +48,32 @@ func (c *Cancel) Statement(fleet FleetID, account string) []byte {
 	unsigned := *c
 	unsigned.Signature = nil
 	return must(Encode(statement{cancelContext, fleet, account, c.Generation, nil, nil, &unsigned}))
+}
+
+// StatusStatement is what the island's HSM signs of an account's status.
+type StatusStatement struct {
+	Context  string       `cbor:"1,keyasint"`
+	Fleet    FleetID      `cbor:"2,keyasint"`
+	Account  string       `cbor:"3,keyasint"`
+	AtMillis uint64       `cbor:"4,keyasint"`
+	Report   StatusReport `cbor:"5,keyasint"`
+}
+
+// Statement is what a signature under the report signs: the report of this
+// account of this fleet, at this time.
+func (r *StatusReport) Statement(fleet FleetID, account string, atMillis uint64) ([]byte, error) {
+	return Encode(StatusStatement{statusContext, fleet, account, atMillis, *r})
+}
+
+// DecodeStatusStatement reads a statement that was kept, its signature checked.
+func DecodeStatusStatement(b []byte) (*StatusStatement, error) { return decode[StatusStatement](b) }
+
+// Validate checks a statement; its error is a *Malformed.
+func (s StatusStatement) Validate() error {
+	c := check{}
+	c.value("context", s.Context == statusContext)
+	c.length("account", len(s.Account), 1, AccountBytesMax)
+	c.value("time", s.AtMillis > 0)
+	c.status(&s.Report)
+	return c.result()
 }

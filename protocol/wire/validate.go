@@ -5,7 +5,7 @@ func (f First) Validate() error {
 	c := check{}
 	c.version(f.Version)
 	c.length("token", len(f.Token), 1, TokenBytesMax)
-	c.one(f.Status != nil, f.RegisterStart != nil, f.RecoverStart != nil, f.Delete != nil, f.Mark != nil, f.Cancel != nil)
+	c.one(f.Status != nil, f.RegisterStart != nil, f.RecoverStart != nil, f.Delete != nil, f.Mark != nil, f.Cancel != nil, f.Watch != nil)
 	if r := f.RegisterStart; r != nil {
 		c.length("request", len(r.Request), 1, OpaqueBytesMax)
 	}
@@ -51,9 +51,11 @@ func (a Answer) Validate() error {
 	c.code(a.Refused)
 	c.answers(&a)
 	if r := a.Status; r != nil {
-		c.value("state", r.State >= StateNone && r.State <= StateDeleted)
-		c.value("left", r.Left <= r.Limit)
-		c.length("marks", len(r.Marks), 0, MarksMax)
+		c.status(r)
+	}
+	if r := a.Attestation; r != nil {
+		c.value("attestation", r.AtMillis > 0)
+		c.length("signature", len(r.Signature), SignatureBytes, SignatureBytes)
 	}
 	if r := a.RegisterStart; r != nil {
 		c.length("response", len(r.Response), 1, OpaqueBytesMax)
@@ -119,6 +121,13 @@ func (c *check) signature(s []byte, none bool) {
 	c.length("signature", len(s), want, want)
 }
 
+func (c *check) status(r *StatusReport) {
+	c.value("state", r.State >= StateNone && r.State <= StateDeleted)
+	c.value("left", r.Left <= r.Limit)
+	c.length("marks", len(r.Marks), 0, MarksMax)
+	c.history(r.History)
+}
+
 // stretch checks the lower bounds of RFC 9106 §3.1.
 func (c *check) stretch(s Stretch) {
 	c.value("stretch", s.Time >= 1 && s.Threads >= 1 && s.MemoryKiB >= 8*uint32(s.Threads))
@@ -137,6 +146,9 @@ func (c *check) answers(a *Answer) {
 	n := count(a.RegisterStart != nil, a.RecoverStart != nil, a.RecoverFinish != nil)
 	if n > 1 || n > 0 && a.Refused != "" || n == 0 && a.Refused == "" && a.Status == nil {
 		c.fail(ReasonOne, "answer")
+	}
+	if a.Attestation != nil && (n > 0 || a.Refused != "" || a.Status == nil) {
+		c.fail(ReasonOne, "attestation") // it signs a status, and nothing beside it
 	}
 }
 

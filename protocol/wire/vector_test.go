@@ -35,7 +35,7 @@ func vectors(t testing.TB) (v struct{ Good, Bad, Statements []vector }) {
 	if err := json.Unmarshal(b, &v); err != nil {
 		t.Fatal(err)
 	}
-	if len(v.Good) < 15 || len(v.Bad) < 90 || len(v.Statements) != 4 {
+	if len(v.Good) < 30 || len(v.Bad) < 130 || len(v.Statements) != 5 {
 		t.Fatalf("only %d good, %d bad vectors", len(v.Good), len(v.Bad))
 	}
 	return v
@@ -52,6 +52,10 @@ func parse(kind string, b []byte) ([]byte, error) {
 		m, err = DecodeSecond(b)
 	case "answer":
 		m, err = DecodeAnswer(b)
+	case "alerts":
+		m, err = DecodeAlerts(b)
+	case "statement":
+		m, err = DecodeStatusStatement(b)
 	default:
 		return nil, errors.New("no such kind: " + kind)
 	}
@@ -116,6 +120,20 @@ func sequence(b []byte, from byte) {
 	}
 }
 
+const evening = 1_793_714_520_000 // 3 November 2026, 14:02 UTC
+
+func someReport() StatusReport {
+	r := StatusReport{
+		State: StateLive, Slot: 4, Left: 8, Limit: 10, Wrong: 2, History: []Event{
+			{EventRegistered, 1, 1, evening - 1000, evening - 1000},
+			{EventAttempts, 3, 2, evening, evening + 180_000},
+			{EventRecovered, 5, 1, evening + 602_000, evening + 602_000},
+		},
+	}
+	sequence(r.Generation[:], 16)
+	return r
+}
+
 func TestStatementVectors(t *testing.T) {
 	var fleet FleetID
 	var g Generation
@@ -137,6 +155,13 @@ func TestStatementVectors(t *testing.T) {
 		if v.Name == "cancel" {
 			c := Cancel{Generation: g, AtMillis: 1_700_000_000_000, Signature: make([]byte, SignatureBytes)}
 			got = c.Statement(fleet, v.Account)
+		}
+		if v.Name == "status" {
+			r := someReport()
+			var err error
+			if got, err = r.Statement(fleet, v.Account, evening); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if !bytes.Equal(got, v.raw(t)) {
 			t.Errorf("%s: %x", v.Name, got)
@@ -199,6 +224,19 @@ func TestStatementBindsEverything(t *testing.T) {
 	add("cancel, generation", (&Cancel{Generation{2}, 1, nil}).Statement(FleetID{1}, "a"))
 	add("cancel, fleet", (&Cancel{Generation{1}, 1, nil}).Statement(FleetID{2}, "a"))
 	add("cancel, account", (&Cancel{Generation{1}, 1, nil}).Statement(FleetID{1}, "b"))
+	for name, c := range map[string]func(*StatusReport){
+		"status": func(*StatusReport) {}, "status, state": func(r *StatusReport) { r.State = StateExhausted }, "status, slot": func(r *StatusReport) { r.Slot++ },
+		"status, left": func(r *StatusReport) { r.Left-- }, "status, history": func(r *StatusReport) { r.History[1].Count++ },
+		"status, time": func(r *StatusReport) { r.History[1].LastMillis++ }, "status, generation": func(r *StatusReport) { r.Generation[0] ^= 1 },
+	} {
+		r := someReport()
+		c(&r)
+		add(name, must(r.Statement(FleetID{1}, "a", evening)))
+	}
+	r := someReport()
+	add("status, fleet", must(r.Statement(FleetID{2}, "a", evening)))
+	add("status, account", must(r.Statement(FleetID{1}, "b", evening)))
+	add("status, at", must(r.Statement(FleetID{1}, "a", evening+1)))
 	add("mark, fleet", (&Mark{Generation: Generation{1}, Sequence: 1}).Statement(FleetID{2}, "a"))
 	add("mark, account", (&Mark{Generation: Generation{1}, Sequence: 1}).Statement(FleetID{1}, "b"))
 	add("delete, generation", DeleteStatement(FleetID{1}, "a", Generation{2}))
@@ -219,6 +257,8 @@ func fuzz(f *testing.F, kind string) {
 	})
 }
 
-func FuzzDecodeFirst(f *testing.F)  { fuzz(f, "first") }
-func FuzzDecodeSecond(f *testing.F) { fuzz(f, "second") }
-func FuzzDecodeAnswer(f *testing.F) { fuzz(f, "answer") }
+func FuzzDecodeFirst(f *testing.F)     { fuzz(f, "first") }
+func FuzzDecodeSecond(f *testing.F)    { fuzz(f, "second") }
+func FuzzDecodeAnswer(f *testing.F)    { fuzz(f, "answer") }
+func FuzzDecodeAlerts(f *testing.F)    { fuzz(f, "alerts") }
+func FuzzDecodeStatement(f *testing.F) { fuzz(f, "statement") }

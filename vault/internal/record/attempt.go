@@ -93,6 +93,7 @@ func (r *Record) ticket(openUntilMillis uint64) Ticket {
 type Refill struct {
 	Generation wire.Generation `cbor:"1,keyasint"`
 	Slot       uint64          `cbor:"2,keyasint"`
+	NowMillis  uint64          `cbor:"3,keyasint,omitempty"`
 }
 
 // Apply forgives the slots up to the proven one, and no later one: a proof

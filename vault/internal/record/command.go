@@ -32,6 +32,8 @@ type Outcome struct {
 	Refused wire.Code
 	Ticket  Ticket // of a debit
 	Changed bool   // the record is another than before
+
+	Events []wire.Event // what happened, each by itself; none unless Changed
 }
 
 // Encode gives the bytes of the log entry, still to be sealed.
@@ -61,6 +63,14 @@ func (c *Command) count() int {
 
 // Apply carries out a committed command. It is the only way a record changes.
 func (c *Command) Apply(r Record, p Policy) (Record, Outcome) {
+	after, o := c.carryOut(r, p)
+	if o.Changed {
+		o.Events = c.chronicle(r, &after)
+	}
+	return after, o
+}
+
+func (c *Command) carryOut(r Record, p Policy) (Record, Outcome) {
 	var o Outcome
 	before, slot := r.Changes, r.Slot
 	switch {

@@ -12,6 +12,7 @@ type Mark struct {
 	Device     [wire.DeviceBytes]byte `cbor:"2,keyasint"`
 	Sequence   uint64                 `cbor:"3,keyasint"`
 	Head       [32]byte               `cbor:"4,keyasint"`
+	NowMillis  uint64                 `cbor:"5,keyasint,omitempty"`
 }
 
 // Apply keeps the mark in the place of the device's older one.

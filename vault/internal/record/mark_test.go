@@ -31,7 +31,7 @@ func TestMarksNeverGoBack(t *testing.T) {
 		}
 		before := r
 		copied := append([]wire.MarkReport(nil), r.Marks...)
-		after, changed, code := Mark{gen(1), [16]byte{device}, k.sequence, [32]byte{k.head}}.Apply(r)
+		after, changed, code := Mark{gen(1), [16]byte{device}, k.sequence, [32]byte{k.head}, 0}.Apply(r)
 		if code != want || changed != (code == "" && k != was) || code != "" && !reflect.DeepEqual(after, before) {
 			t.Fatalf("device %d, %+v over %+v: %q, want %q, changed %v", device, k, was, code, want, changed)
 		}
@@ -53,7 +53,7 @@ func TestMarksNeverGoBack(t *testing.T) {
 
 func marked(t *testing.T, r Record) Record {
 	t.Helper()
-	r, changed, code := Mark{r.Generation, [16]byte{1}, 5, [32]byte{5}}.Apply(r)
+	r, changed, code := Mark{r.Generation, [16]byte{1}, 5, [32]byte{5}, 0}.Apply(r)
 	if !changed || code != "" {
 		t.Fatalf("%q", code)
 	}

@@ -52,6 +52,12 @@ type Record struct {
 
 	Marks []wire.MarkReport // at most wire.MarksMax, one a device; never changed in place
 
+	// History is what happened, the newest last: at most wire.HistoryMax
+	// events, no two attempts or recoveries side by side but the newest
+	// attempt. Never changed in place. Events is the number of the newest.
+	History []wire.Event
+	Events  uint64
+
 	// Changes counts registrations, deletions and destructions. A
 	// registration names the count it started from.
 	Changes uint64
@@ -120,6 +126,7 @@ func (r *Record) Status(p Policy, nowMillis uint64) *wire.StatusReport {
 		State: r.State, Generation: r.Generation, Slot: r.Slot, Limit: p.Attempts,
 		Wrong: uint32(r.spent()), WrongBefore: r.WrongBefore,
 		WrongEver: uint32(r.wrongEver()), LifetimeLimit: p.Lifetime, Marks: r.Marks, Pending: r.Pending.report(), Resets: r.Resets,
+		History: r.report(),
 	}
 	switch {
 	case r.State == 0:

@@ -14,7 +14,7 @@ type Register struct {
 	Proven     bool             `cbor:"4,keyasint,omitempty"` // the owner key of Replaces signed it; where nothing is live, Record.Root did
 	Changes    uint64           `cbor:"5,keyasint"`           // Record.Changes when the registration began
 	Reset      bool             `cbor:"6,keyasint,omitempty"` // without a proof, let it wait
-	NowMillis  uint64           `cbor:"7,keyasint,omitempty"` // of a Reset
+	NowMillis  uint64           `cbor:"7,keyasint,omitempty"` // a Reset waits from it
 }
 
 // Apply registers. Over a live record it is compare and swap under the
@@ -112,7 +112,7 @@ func (k *Keys) same(o *Keys) bool {
 type Delete struct {
 	Generation wire.Generation `cbor:"1,keyasint"`
 	Later      bool            `cbor:"2,keyasint,omitempty"` // nobody signed it
-	NowMillis  uint64          `cbor:"3,keyasint,omitempty"` // of Later
+	NowMillis  uint64          `cbor:"3,keyasint,omitempty"` // Later waits from it
 }
 
 // Apply deletes the named generation and no other.

@@ -63,6 +63,7 @@ func (r *Record) stop() {
 type Cancel struct {
 	Generation wire.Generation `cbor:"1,keyasint"`
 	DueMillis  uint64          `cbor:"2,keyasint"`
+	NowMillis  uint64          `cbor:"3,keyasint,omitempty"`
 }
 
 // Apply stops that change and no later one: a Cancel that somebody kept does

@@ -105,16 +105,16 @@ func TestResetWaitsAndCarriesOver(t *testing.T) {
 func TestProofStopsAReset(t *testing.T) {
 	old := gen(1)
 	for name, proof := range map[string]func(Record) (Record, wire.Code){
-		"password": func(r Record) (Record, wire.Code) { return Refill{gen(1), 7}.Apply(r, patient) },
+		"password": func(r Record) (Record, wire.Code) { return Refill{gen(1), 7, 0}.Apply(r, patient) },
 		"mark": func(r Record) (Record, wire.Code) {
-			r, _, c := Mark{gen(1), [16]byte{1}, 6, [32]byte{}}.Apply(r)
+			r, _, c := Mark{gen(1), [16]byte{1}, 6, [32]byte{}, 0}.Apply(r)
 			return r, c
 		},
 		"new mark": func(r Record) (Record, wire.Code) {
-			r, _, c := Mark{gen(1), [16]byte{9}, 6, [32]byte{}}.Apply(r)
+			r, _, c := Mark{gen(1), [16]byte{9}, 6, [32]byte{}, 0}.Apply(r)
 			return r, c
 		},
-		"cancel": func(r Record) (Record, wire.Code) { return Cancel{gen(1), r.Pending.DueMillis}.Apply(r) },
+		"cancel": func(r Record) (Record, wire.Code) { return Cancel{gen(1), r.Pending.DueMillis, 0}.Apply(r) },
 		"delete": func(r Record) (Record, wire.Code) { return Delete{Generation: gen(1)}.Apply(r, patient) },
 		"replace": func(r Record) (Record, wire.Code) {
 			g := owned(3, 1, r)
@@ -138,10 +138,16 @@ func TestProofStopsAReset(t *testing.T) {
 func TestWhatStopsNoReset(t *testing.T) {
 	r, g := waiting(t)
 	for name, apply := range map[string]func() (Record, wire.Code){
-		"a stale mark":             func() (Record, wire.Code) { a, _, c := Mark{gen(1), [16]byte{1}, 4, [32]byte{}}.Apply(r); return a, c },
-		"the same mark":            func() (Record, wire.Code) { a, _, c := Mark{gen(1), [16]byte{1}, 5, [32]byte{5}}.Apply(r); return a, c },
-		"a cancel of an older one": func() (Record, wire.Code) { return Cancel{gen(1), 5}.Apply(r) },
-		"a cancel of a generation": func() (Record, wire.Code) { return Cancel{gen(2), r.Pending.DueMillis}.Apply(r) },
+		"a stale mark": func() (Record, wire.Code) {
+			a, _, c := Mark{gen(1), [16]byte{1}, 4, [32]byte{}, 0}.Apply(r)
+			return a, c
+		},
+		"the same mark": func() (Record, wire.Code) {
+			a, _, c := Mark{gen(1), [16]byte{1}, 5, [32]byte{5}, 0}.Apply(r)
+			return a, c
+		},
+		"a cancel of an older one": func() (Record, wire.Code) { return Cancel{gen(1), 5, 0}.Apply(r) },
+		"a cancel of a generation": func() (Record, wire.Code) { return Cancel{gen(2), r.Pending.DueMillis, 0}.Apply(r) },
 		"a deletion without proof": func() (Record, wire.Code) {
 			return Delete{Generation: gen(1), Later: true, NowMillis: 7}.Apply(r, patient)
 		},
