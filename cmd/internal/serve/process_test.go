@@ -234,7 +234,7 @@ func TestServingBoxIsConfined(t *testing.T) {
 			t.Fatal(err)
 		}
 		switch filepath.Base(to) {
-		case "hsm.lock", "hsm.memory", "journal", "anon_inode:[eventpoll]", "anon_inode:[eventfd]":
+		case "hsm.lock", "hsm.memory", "hsm.epochs", "journal", "anon_inode:[eventpoll]", "anon_inode:[eventfd]":
 		default:
 			if !strings.HasPrefix(to, "pipe:") {
 				t.Errorf("descriptor %s is %s", filepath.Base(f), to)
