@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
+	"time"
 
 	"strongroom/protocol/bundle"
 	"strongroom/protocol/channel"
@@ -40,7 +41,11 @@ func (v *Vault) ask(ctx context.Context, fleet *bundle.Fleet, first wire.First) 
 	if err != nil {
 		return nil, nil, err
 	}
-	answer, err := v.exchange(ctx, tokens.Relay, sealed, exchange)
+	within := v.timeout()
+	if first.Watch != nil {
+		within += wire.WatchMillisMax * time.Millisecond
+	}
+	answer, err := v.exchange(ctx, within, tokens.Relay, sealed, exchange)
 	return answer, exchange, err
 }
 
@@ -59,12 +64,14 @@ func (v *Vault) askSecond(ctx context.Context, e *channel.Exchange, ticket []byt
 	if err != nil {
 		return nil, err
 	}
-	return v.exchange(ctx, tokens.Relay, sealed, exchange)
+	return v.exchange(ctx, v.timeout(), tokens.Relay, sealed, exchange)
 }
 
 // exchange posts a sealed request and opens its answer. A refusal inside the
 // seal comes back as the answer and its error.
-func (v *Vault) exchange(ctx context.Context, relayToken string, sealed []byte, e *channel.Exchange) (*wire.Answer, error) {
+func (v *Vault) exchange(ctx context.Context, within time.Duration, relayToken string, sealed []byte, e *channel.Exchange) (*wire.Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
 	body, err := v.post(ctx, relayToken, sealed)
 	if err != nil {
 		return nil, err
@@ -88,8 +95,6 @@ func (v *Vault) post(ctx context.Context, relayToken string, sealed []byte) ([]b
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, v.timeout())
-	defer cancel()
 	var connected atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base.JoinPath("v1", "vault").String(), bytes.NewReader(sealed))

@@ -111,7 +111,7 @@ func (o opened) enter(v *Vault) {
 		v.refuseInClear(r.id, o.refused)
 	case o.refused != "":
 		v.answer(&r, wire.Answer{Refused: o.refused})
-	case r.first.Status != nil:
+	case r.first.Status != nil, r.first.Watch != nil: // nothing is held yet
 		v.answer(&r, wire.Answer{})
 	case r.first.RegisterStart != nil:
 		v.registerStart(&r)

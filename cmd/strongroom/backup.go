@@ -196,8 +196,7 @@ func alarm(st wire.StatusReport, generation string) string {
 		return fmt.Sprintf("%d of the %d wrong attempts that this account may ever make are used up. Run strongroom password: a change of the password, by this machine's key, sets them back.",
 			st.WrongEver, st.LifetimeLimit)
 	case st.Wrong > 0:
-		return fmt.Sprintf("%s wrong since the last right password; %d of %d left. If that was not you, somebody is trying.",
-			terminal.Count(int(st.Wrong), "attempt"), st.Left, st.Limit)
+		return fmt.Sprintf("%s; %d of %d left. If that was not you, somebody is trying.", wrongWords(st), st.Left, st.Limit)
 	}
 	return ""
 }

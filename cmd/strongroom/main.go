@@ -124,4 +124,4 @@ a vault that counts wrong passwords, or a 64-digit key on paper, brings it back 
 Exit codes: 0 done; 1 failed; 2 wrong command line; 3 wrong password or key; 4 the vault's record is destroyed, deleted or was never there;
 5 the vault is out of reach (no guess was used); 6 the storage is out of reach; 7 damage found (the rest was restored);
 8 done, with warnings; 9 the vault's answer was lost (a guess may have been used); 10 the vault refused the account's token;
-11 not the pinned vault; 12 the next attempt must wait (no guess was used).`
+11 not the pinned vault, or no signed status of it; 12 the next attempt must wait (no guess was used).`

@@ -105,7 +105,7 @@ func (c *restoreCmd) recoverByPassword(s *session, settings *folder.Settings) (c
 	}
 	payload, status, err := s.resume(v)
 	if err == nil {
-		return c.recovered(settings, payload, status), nil
+		return c.recovered(s, settings, payload, status), nil
 	}
 	if !errors.Is(err, client.ErrProofStale) {
 		return client.Key{}, err
@@ -125,6 +125,9 @@ func (c *restoreCmd) recoverByPassword(s *session, settings *folder.Settings) (c
 	}
 	if !given {
 		s.term.Note("Attempts left: %s. The right password sets them back.", attempts(status))
+		if status.Wrong > 0 {
+			s.term.Note("%s.", wrongWords(status))
+		}
 	}
 	for {
 		if !given {
@@ -144,12 +147,16 @@ func (c *restoreCmd) recoverByPassword(s *session, settings *folder.Settings) (c
 		if err != nil {
 			return client.Key{}, err
 		}
-		return c.recovered(settings, payload, status), nil
+		return c.recovered(s, settings, payload, status), nil
 	}
 }
 
-// recovered notes what came with the key.
-func (c *restoreCmd) recovered(settings *folder.Settings, p client.Payload, status wire.StatusReport) client.Key {
+// recovered notes what came with the key, and tells of the wrong attempts
+// that were made before: the person knows whose they are.
+func (c *restoreCmd) recovered(s *session, settings *folder.Settings, p client.Payload, status wire.StatusReport) client.Key {
+	if status.WrongBefore > 0 {
+		s.term.Note("Before the right password: %s. If that was not you, somebody tried.", wrongBefore(status))
+	}
 	settings.Generation = hex.EncodeToString(status.Generation[:])
 	settings.Repository.ID = hex.EncodeToString(p.RepositoryID)
 	if c.Repo == "" { // the sealed record is the better witness than a card

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -9,7 +10,24 @@ import (
 	"strongroom/protocol/wire"
 )
 
-type statusCmd struct{}
+type statusCmd struct {
+	Watch  bool   `help:"Go on, and tell what happens to the account as it happens." xor:"mode"`
+	Save   string `help:"Have the vault sign its status and write that to a new file, to show to others." placeholder:"FILE" type:"path" xor:"mode"`
+	Verify string `help:"Check a file of --save against the pin, without the vault, and tell what it says." placeholder:"FILE" type:"existingfile" xor:"mode"`
+	Pin    string `help:"With --verify, where no vault is set up: the pin that its fleet must have." placeholder:"PIN"`
+}
+
+// Help is shown by status --help.
+func (*statusCmd) Help() string {
+	return `Asking is free of charge. A file of --save holds no secret: it tells the account's name, what the vault counted and when, under a signature of the vault's HSM.
+
+Examples:
+
+  strongroom status
+  strongroom status --watch
+  strongroom status --save status-november.json
+  strongroom status --verify status-november.json --pin ABCDE1-...`
+}
 
 // statusEvent is the status for programs.
 type statusEvent struct {
@@ -43,19 +61,30 @@ type vaultEvent struct {
 	Kind      string  `json:"pendingKind,omitempty"`  // registration or deletion
 	Ours      bool    `json:"pendingOurs,omitempty"`  // this machine asked for it
 	Resets    uint32  `json:"resets"`
+
+	History []historyEvent `json:"history,omitempty"`
+	Saved   string         `json:"saved,omitempty"` // file with the signed status
+
+	status wire.StatusReport // to be told in words
 }
 
 // Run tells what it can: a part that does not answer is named and costs the
 // exit code, not the rest.
 func (c *statusCmd) Run(s *session) error {
+	if c.Verify != "" {
+		return c.verify(s)
+	}
 	settings, err := s.folder.Settings()
 	if err != nil {
 		return err
 	}
 	e := statusEvent{Stage: settings.Stage, Way: settings.Way, Repository: settings.Repository, Paths: append([]string{}, settings.Paths...)}
+	if settings.Way != folder.ByPassword && (c.Watch || c.Save != "") {
+		return &usageError{"no vault keeps your key: there is nothing to watch or to sign"}
+	}
 	var vaultErr, storageErr error
 	if settings.Way == folder.ByPassword {
-		e.Vault, e.Warning, vaultErr = s.vaultStatus(&settings)
+		e.Vault, e.Warning, vaultErr = s.vaultStatus(&settings, c.Save)
 	}
 	if settings.Stage == folder.Enabled {
 		storageErr = s.newest(&settings, &e)
@@ -63,6 +92,13 @@ func (c *statusCmd) Run(s *session) error {
 	s.tellStatus(&settings, &e)
 	if err := s.term.Event("status", e); err != nil {
 		return err
+	}
+	if c.Watch && vaultErr == nil {
+		v, err := vaultAt(settings.Vault)
+		if err != nil {
+			return err
+		}
+		return s.watch(v, e.Vault.status, settings.Generation)
 	}
 	switch {
 	case storageErr != nil:
@@ -75,18 +111,23 @@ func (c *statusCmd) Run(s *session) error {
 	return nil
 }
 
-func (s *session) vaultStatus(settings *folder.Settings) (*vaultEvent, string, error) {
+func (s *session) vaultStatus(settings *folder.Settings, save string) (*vaultEvent, string, error) {
 	e := &vaultEvent{URL: settings.Vault.URL, Account: settings.Vault.Account}
 	v, err := vaultAt(settings.Vault)
 	if err != nil {
 		e.Error = err.Error()
 		return e, "", err
 	}
-	st, err := v.Status(s.ctx)
+	ask := v.Status
+	if save != "" {
+		ask = func(context.Context) (wire.StatusReport, error) { return s.saveEvidence(v, save) }
+	}
+	st, err := ask(s.ctx)
 	if err != nil {
 		e.Error = err.Error()
 		return e, "", err
 	}
+	e.status, e.History, e.Saved = st, historyOf(st), save
 	if fleet, err := v.Fleet(s.ctx); err == nil {
 		e.HSM, e.Isolation, e.Rollback = fleet.HSM, fleet.Isolation, fleet.Rollback
 	}
@@ -185,6 +226,10 @@ func (s *session) tellStatus(settings *folder.Settings, e *statusEvent) {
 			t.Row("", fmt.Sprintf("its HSM: %s; isolation from its host: %s; rollback: %s", v.HSM, v.Isolation, v.Rollback))
 			if v.Rollback == "file" {
 				t.Row("", "(whoever puts an older copy of the vault's whole folder back gets used attempts back)")
+			}
+			tellHistory(&t, v.status)
+			if v.Saved != "" {
+				t.Row("Signed", "by the vault, in "+v.Saved+"; strongroom status --verify checks it")
 			}
 		}
 	}

@@ -1,0 +1,119 @@
+package client
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+
+	"strongroom/protocol/bundle"
+	"strongroom/protocol/wire"
+)
+
+// evidenceKind is the first thing that an evidence file says.
+const evidenceKind = "strongroom signed status 1"
+
+// EvidenceBytesMax is the size of the largest evidence.
+const EvidenceBytesMax = 64 << 10
+
+// Errors of evidence.
+var (
+	// ErrUnsigned: the fleet was made without a key that signs statuses.
+	ErrUnsigned = errors.New("this vault does not sign statuses")
+	// ErrEvidence: the text is no evidence, or was changed.
+	ErrEvidence = errors.New("this is no signed status of the pinned vault, or it was changed")
+)
+
+// Evidence is a status that can be shown to others: whoever has the fleet's
+// pin can check it without the vault. It tells of one account and holds no
+// secret.
+type Evidence struct {
+	Kind      string `json:"kind"`
+	Document  []byte `json:"fleet"`     // the fleet's, which the pin is of
+	Statement []byte `json:"statement"` // wire.StatusStatement, as it was signed
+	Signature []byte `json:"signature"` // by the fleet's status key
+}
+
+// SignedStatus asks for the account's status with the vault's signature, and
+// checks that. Errors: ErrUnsigned, and those of Status.
+func (v *Vault) SignedStatus(ctx context.Context) (Evidence, wire.StatusReport, error) {
+	if err := v.checkAccount(); err != nil {
+		return Evidence{}, wire.StatusReport{}, err
+	}
+	fleet, err := v.Fleet(ctx)
+	if err != nil {
+		return Evidence{}, wire.StatusReport{}, err
+	}
+	if len(fleet.Status) == 0 {
+		return Evidence{}, wire.StatusReport{}, ErrUnsigned
+	}
+	answer, err := v.askFree(ctx, fleet, wire.First{Status: &wire.StatusRequest{Sign: true}})
+	if err != nil {
+		return Evidence{}, wire.StatusReport{}, err
+	}
+	if answer.Status == nil || answer.Attestation == nil {
+		return Evidence{}, wire.StatusReport{}, ErrAnswer
+	}
+	e := Evidence{Kind: evidenceKind, Signature: answer.Attestation.Signature}
+	if e.Document, err = fleet.Encode(); err != nil {
+		return Evidence{}, wire.StatusReport{}, err
+	}
+	if e.Statement, err = answer.Status.Statement(fleet.ID, v.Account, answer.Attestation.AtMillis); err != nil {
+		return Evidence{}, wire.StatusReport{}, err
+	}
+	if !signedBy(fleet.Status, e.Statement, e.Signature) {
+		return Evidence{}, wire.StatusReport{}, fmt.Errorf("%w: the signature under the status is wrong", ErrAnswer)
+	}
+	return e, *answer.Status, nil
+}
+
+// Encode gives the text of an evidence file.
+func (e *Evidence) Encode() ([]byte, error) {
+	b, err := json.MarshalIndent(e, "", " ")
+	return append(b, '\n'), err
+}
+
+// CheckEvidence reads an evidence file and gives what the vault signed.
+// Nothing else is asked and nothing is believed but the pin: a document that
+// is not the pinned one is bundle.ErrPin, anything else ErrEvidence.
+func CheckEvidence(pin bundle.Pin, text []byte) (*wire.StatusStatement, *bundle.Fleet, error) {
+	var e Evidence
+	if len(text) > EvidenceBytesMax || json.Unmarshal(text, &e) != nil || e.Kind != evidenceKind {
+		return nil, nil, fmt.Errorf("%w: it does not read as one", ErrEvidence)
+	}
+	fleet, err := pin.Check(e.Document)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrEvidence, err)
+	}
+	if len(fleet.Status) == 0 {
+		return nil, nil, fmt.Errorf("%w: %w", ErrEvidence, ErrUnsigned)
+	}
+	// The signature first: nothing that nobody signed is parsed.
+	if !signedBy(fleet.Status, e.Statement, e.Signature) {
+		return nil, nil, fmt.Errorf("%w: the signature is wrong", ErrEvidence)
+	}
+	s, err := wire.DecodeStatusStatement(e.Statement)
+	if err != nil || s.Fleet != fleet.ID {
+		return nil, nil, fmt.Errorf("%w: the vault signed something else", ErrEvidence)
+	}
+	return s, fleet, nil
+}
+
+// signedBy checks an ECDSA P-256 signature over SHA-256 (FIPS 186-5 §6.4.2):
+// key is SEC1 compressed, signature r and s.
+func signedBy(key, statement, signature []byte) bool {
+	if len(signature) != wire.SignatureBytes {
+		return false
+	}
+	x, y := elliptic.UnmarshalCompressed(elliptic.P256(), key)
+	if x == nil {
+		return false
+	}
+	digest := sha256.Sum256(statement)
+	r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
+	return ecdsa.Verify(&ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y}, digest[:], r, s)
+}
