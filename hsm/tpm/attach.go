@@ -18,8 +18,8 @@ type attached struct {
 	point   [pointBytes]byte // the storage key's
 	public  tpm2.TPMTPublic
 	answers tpm2.Session // encrypts the first parameter of an answer
-	memory  *memory      // once it was looked at
-	nvBytes int          // of one NV command
+	nv
+	nvBytes int // of one NV command
 }
 
 const sessionNonceBytes = 16

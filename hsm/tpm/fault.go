@@ -46,7 +46,7 @@ func answered(err error) bool {
 // ours are errors that say all there is to say.
 var ours = []error{
 	hal.ErrGone, hal.ErrFull, hal.ErrSecret, hal.ErrPoint, hal.ErrWrapped, hal.ErrSealed, hal.ErrGroup,
-	hal.ErrNoKey, hal.ErrKeyExists, hal.ErrTorn, ErrExists, ErrFile, ErrOther, ErrTooLarge, ErrName, errSave, errUnfit,
+	hal.ErrNoKey, hal.ErrKeyExists, hal.ErrTorn, hal.ErrTaken, ErrExists, ErrFile, ErrOther, ErrTooLarge, ErrName, errSave, errUnfit, errPlaintext,
 }
 
 func known(err error) bool {
@@ -68,7 +68,7 @@ func explain(err error) error {
 	case is(err, codesSecret):
 		return fmt.Errorf("%w: the TPM refuses the owner's password, or the owner hierarchy is off. Nothing was changed; give the password that the TPM's owner set: %w", hal.ErrSecret, err)
 	case errors.Is(err, tpm2.TPMRCNVSpace):
-		return fmt.Errorf("%w: the TPM has no room for the vault's durable memory (two NV indexes of %d bytes). Nothing was changed; remove indexes that nobody needs (tpm2_nvundefine): %w", hal.ErrFull, slotBytes, err)
+		return fmt.Errorf("%w: the TPM has no room for what the vault keeps in it (two NV indexes of %d bytes, and one of %d for each epoch key). Nothing was changed; remove indexes that nobody needs (tpm2_nvundefine): %w", hal.ErrFull, slotBytes, epochBytes, err)
 	case is(err, codesFull):
 		return fmt.Errorf("%w: too much is loaded in the TPM. Nothing was changed; use the resource manager's device (/dev/tpmrm0): %w", hal.ErrFull, err)
 	case errors.Is(err, tpm2.TPMRCNVRate):

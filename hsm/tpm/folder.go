@@ -11,13 +11,11 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
-
-	"strongroom/vault/hal"
 )
 
 // The keys' file: magic || salt (32) || storage key's point (33) || first NV
 // index (4) || sealed root: unique (32), private || count (1) || that many of
-// name, group (1), point (33), private || HMAC-SHA256 under the root over all
+// name, use (1), point (33), private || HMAC-SHA256 under the root over all
 // before it. A name has its length in one byte before it, a private area in
 // two. Nothing in it opens without the TPM.
 
@@ -56,16 +54,30 @@ type sealedRoot struct {
 
 type namedKey struct {
 	name string
+	use  byte
 	key  blob
 }
 
-func (k *keyring) find(name string) (blob, bool) {
+// What a named key is for.
+const (
+	useMultiply = 1
+	useSign     = 3
+)
+
+func (n namedKey) purpose() purpose {
+	if n.use == useSign {
+		return purposeSigning(n.name)
+	}
+	return purposeNamed(n.name)
+}
+
+func (k *keyring) find(name string) (namedKey, bool) {
 	for _, n := range k.named {
 		if n.name == name {
-			return n.key, true
+			return n, true
 		}
 	}
-	return blob{}, false
+	return namedKey{}, false
 }
 
 func (k *keyring) encode(root secret) []byte {
@@ -77,7 +89,7 @@ func (k *keyring) encode(root secret) []byte {
 	b = append(b, byte(len(k.named)))
 	for _, n := range k.named {
 		b = append(append(b, byte(len(n.name))), n.name...)
-		b = append(append(b, byte(hal.P256)), n.key.point[:]...)
+		b = append(append(b, n.use), n.key.point[:]...)
 		b = appendPrivate(b, n.key.private)
 	}
 	return append(b, fileSum(root, b)...)
@@ -145,10 +157,10 @@ func parseKeys(file []byte) (k keyring, err error) {
 	}
 	for range count {
 		n := namedKey{name: string(r.take(int(r.take(1)[0])))}
-		group := r.take(1)[0]
+		n.use = r.take(1)[0]
 		n.key.point = [pointBytes]byte(r.take(pointBytes))
 		n.key.private = r.private()
-		if _, twice := k.find(n.name); twice || r.short || n.name == "" || len(n.name) > nameBytesMax || group != byte(hal.P256) {
+		if _, twice := k.find(n.name); twice || r.short || n.name == "" || len(n.name) > nameBytesMax || n.use != useMultiply && n.use != useSign {
 			return keyring{}, damaged
 		}
 		k.named = append(k.named, n)

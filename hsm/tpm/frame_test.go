@@ -82,7 +82,7 @@ func FuzzUnwrap(f *testing.F) {
 
 func exampleKeys() keyring {
 	k := keyring{index: indexFirst, root: sealedRoot{private: make([]byte, 126)}}
-	k.named = []namedKey{{"ake", blob{private: make([]byte, 126)}}, {"channel", blob{private: make([]byte, 40)}}}
+	k.named = []namedKey{{"ake", useMultiply, blob{private: make([]byte, 126)}}, {"box", useSign, blob{private: make([]byte, 40)}}}
 	return k
 }
 

@@ -109,13 +109,18 @@ func (a *attached) with(public tpm2.TPMTPublic, private []byte, f func(tpm2.Name
 	return f(tpm2.NamedHandle{Handle: loaded.ObjectHandle, Name: *name})
 }
 
-// multiply is TPM2_ECDH_ZGen (Part 3 §14.5) with a key that is loaded for it.
-func (a *attached) multiply(p purpose, b blob, point *tpm2.TPMSECCPoint) (product []byte, err error) {
+// withKey loads a key for one purpose.
+func (a *attached) withKey(p purpose, b blob, f func(tpm2.NamedHandle) error) error {
 	public, err := expand(b.point[:])
 	if err != nil {
-		return nil, errLoad
+		return errLoad
 	}
-	err = a.with(keyTemplate(p, public), b.private, func(key tpm2.NamedHandle) error {
+	return a.with(keyTemplate(p, public), b.private, f)
+}
+
+// multiply is TPM2_ECDH_ZGen (Part 3 §14.5) with a key that is loaded for it.
+func (a *attached) multiply(p purpose, b blob, point *tpm2.TPMSECCPoint) (product []byte, err error) {
+	err = a.withKey(p, b, func(key tpm2.NamedHandle) error {
 		z, err := tpm2.ECDHZGen{
 			KeyHandle: tpm2.AuthHandle{Handle: key.Handle, Name: key.Name, Auth: a.answers},
 			InPoint:   tpm2.New2B(*point),
@@ -174,24 +179,26 @@ func (h *HSM) MakeKey(name string, g hal.Group) (public []byte, err error) {
 	if g != hal.P256 {
 		return nil, hal.ErrGroup
 	}
+	return h.makeNamed(namedKey{name: name, use: useMultiply})
+}
+
+func (h *HSM) makeNamed(n namedKey) (public []byte, err error) {
 	err = h.do(func(a *attached) error {
-		if _, err := h.named(name); !errors.Is(err, hal.ErrNoKey) {
+		if _, err := h.named(n.name); !errors.Is(err, hal.ErrNoKey) {
 			return errors.Join(err, hal.ErrKeyExists)
 		}
-		if len(name) == 0 || len(name) > nameBytesMax {
+		if len(n.name) == 0 || len(n.name) > nameBytesMax {
 			return ErrName
 		}
-		b, err := a.make(purposeNamed(name))
-		if err != nil {
+		if n.key, err = a.make(n.purpose()); err != nil {
 			return err
 		}
-		public = b.point[:]
-		return h.keep(namedKey{name, b})
+		return h.keep(n)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return public, nil
+	return n.key.point[:], nil
 }
 
 // keep adds a key to the file.
@@ -202,7 +209,7 @@ func (h *HSM) keep(n namedKey) error {
 		return hal.ErrGone
 	}
 	if len(h.keys.named) == namedMax {
-		return ErrName
+		return fmt.Errorf("%w: there are %d named keys", hal.ErrFull, namedMax)
 	}
 	before := h.keys.named
 	h.keys.named = append(before[:len(before):len(before)], n)
@@ -213,26 +220,26 @@ func (h *HSM) keep(n namedKey) error {
 	return nil
 }
 
-// named is the blob of a named key.
-func (h *HSM) named(name string) (b blob, err error) {
+// named looks a key up.
+func (h *HSM) named(name string) (n namedKey, err error) {
 	err = h.hold(func() error {
 		found, ok := h.keys.find(name)
 		if !ok {
 			return hal.ErrNoKey
 		}
-		b = found
+		n = found
 		return nil
 	})
-	return b, err
+	return n, err
 }
 
 // PublicKey is the public point of a named key.
 func (h *HSM) PublicKey(name string) ([]byte, error) {
-	b, err := h.named(name)
+	n, err := h.named(name)
 	if err != nil {
 		return nil, err
 	}
-	return b.point[:], nil
+	return n.key.point[:], nil
 }
 
 // Multiply multiplies by a named key.
@@ -241,15 +248,25 @@ func (h *HSM) Multiply(name string, point []byte) (product []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := h.named(name)
-	if err != nil {
-		return nil, err
-	}
-	err = h.do(func(a *attached) error {
-		product, err = a.multiply(purposeNamed(name), b, valid)
-		return asError(err, errLoad, fmt.Errorf("%w: the key %q does not load", ErrOther, name))
+	err = h.useNamed(name, useMultiply, func(a *attached, n namedKey) error {
+		product, err = a.multiply(n.purpose(), n.key, valid)
+		return err
 	})
 	return product, err
+}
+
+// useNamed runs f with a named key that has this use.
+func (h *HSM) useNamed(name string, use byte, f func(*attached, namedKey) error) error {
+	n, err := h.named(name)
+	if err == nil && n.use != use {
+		err = hal.ErrNoKey
+	}
+	if err != nil {
+		return err
+	}
+	return h.do(func(a *attached) error {
+		return asError(f(a, n), errLoad, fmt.Errorf("%w: the key %q does not load", ErrOther, name))
+	})
 }
 
 // asError gives what in place of an error that is of the kind is.

@@ -38,11 +38,12 @@ func (s secret) nvPassword() []byte {
 	return []byte(base64.RawURLEncoding.EncodeToString(k[:24])) // 192 bits in the 32 bytes that an index may have
 }
 
-// memory is the durable memory as one connection knows it.
+// memory is what is known of the durable memory. It outlives connections.
 type memory struct {
-	newest slot
-	write  tpm2.Session // with the indexes' password; encrypts what is written
-	index  [slotsCount]tpm2.NamedHandle
+	slots   [slotsCount][]byte // as they were last read or written
+	newest  slot
+	pending *slot // its write began, and nobody knows how it ended
+	taken   bool  // a write found what another holder had written
 }
 
 func indexPublic(index uint32, written bool) tpm2.TPMSNVPublic {
@@ -79,8 +80,8 @@ func (h *HSM) defineMemory() error {
 			return errors.Join(err, h.undefine(i))
 		}
 	}
-	if a.memory, err = a.openMemory(h.keys.index, password); err == nil {
-		err = a.writeSlot(h.root.derive("memory"), slot{sequence: sequenceOne})
+	if err = h.openMemory(a); err == nil {
+		err = h.writeSlot(a, slot{sequence: sequenceOne})
 	}
 	if err != nil {
 		return errors.Join(err, h.undefineMemory())
@@ -101,28 +102,34 @@ func (h *HSM) undefine(n int) error {
 		if err != nil {
 			return err
 		}
-		_, err = tpm2.NVUndefineSpace{
-			AuthHandle: owner(h.options.OwnerAuth),
-			NVIndex:    tpm2.NamedHandle{Handle: public.NVIndex, Name: got.NVName},
-		}.Execute(h.at)
-		if err != nil {
+		if err := h.undefineIndex(h.at, tpm2.NamedHandle{Handle: public.NVIndex, Name: got.NVName}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// openMemory looks whether the indexes are still those that were made, and
-// opens the session that writes to them.
-func (a *attached) openMemory(index uint32, password []byte) (m *memory, err error) {
-	m = new(memory)
-	for i := range m.index {
-		if err := a.findIndex(index+uint32(i), &m.index[i]); err != nil {
-			return nil, err
+func (h *HSM) undefineIndex(a *attached, index tpm2.NamedHandle) error {
+	if err := a.closeNV(); err != nil {
+		return err
+	}
+	_, err := tpm2.NVUndefineSpace{AuthHandle: owner(h.options.OwnerAuth), NVIndex: index}.Execute(a)
+	return err
+}
+
+// openMemory looks whether the indexes are still those that were made.
+func (h *HSM) openMemory(a *attached) error {
+	if a.found {
+		return nil
+	}
+	a.password = h.root.nvPassword()
+	for i := range a.index {
+		if err := a.findIndex(h.keys.index+uint32(i), &a.index[i]); err != nil {
+			return err
 		}
 	}
-	m.write, _, err = tpm2.HMACSession(a, tpm2.TPMAlgSHA256, sessionNonceBytes, a.salted(), tpm2.Auth(password), encryptIn)
-	return m, err
+	a.found = true
+	return nil
 }
 
 // findIndex gives an index with its name, which changes once, when it is
@@ -162,79 +169,58 @@ func torn(index uint32, err error) error {
 
 // loadMemory reads both slots and keeps the newest.
 func (h *HSM) loadMemory(a *attached) error {
-	password := h.root.nvPassword()
-	if a.memory == nil {
-		m, err := a.openMemory(h.keys.index, password)
+	if err := h.openMemory(a); err != nil {
+		return err
+	}
+	m := memory{taken: h.memory.taken}
+	for place, index := range a.index {
+		b, err := a.readSlot(index)
 		if err != nil {
 			return err
 		}
-		a.memory = m
-	}
-	read, end, err := tpm2.HMACSession(a, tpm2.TPMAlgSHA256, sessionNonceBytes, a.salted(), tpm2.Auth(password), encryptOut)
-	if err != nil {
-		return err
-	}
-	newest := slot{}
-	for place, index := range a.memory.index {
-		b, err := a.readSlot(read, index)
-		if err != nil {
-			return errors.Join(err, end())
-		}
-		if s, ok := parseSlot(h.root.derive("memory"), place, b); ok && s.sequence > newest.sequence {
-			newest = s
+		m.slots[place] = b
+		if s, ok := parseSlot(h.root.derive("memory"), place, b); ok && s.sequence > m.newest.sequence {
+			m.newest = s
 		}
 	}
-	a.memory.newest = newest
-	if err := end(); err != nil {
-		return err
-	}
-	if newest.sequence == 0 {
+	if m.newest.sequence == 0 {
 		return fmt.Errorf("%w: neither slot in the TPM is whole", hal.ErrTorn)
 	}
+	h.memory = m
 	return nil
 }
 
 // readSlot reads as much of an index as its slot has; nothing of one that was
 // never written.
-func (a *attached) readSlot(session tpm2.Session, index tpm2.NamedHandle) (b []byte, err error) {
+func (a *attached) readSlot(index tpm2.NamedHandle) (b []byte, err error) {
 	for want := min(a.nvBytes, slotBytes); len(b) < want; {
-		got, err := tpm2.NVRead{
-			AuthHandle: tpm2.AuthHandle{Handle: index.Handle, Name: index.Name, Auth: session},
-			NVIndex:    index,
-			Size:       uint16(min(want-len(b), a.nvBytes)),
-			Offset:     uint16(len(b)),
-		}.Execute(a)
+		part, err := a.readNV(index, len(b), min(want-len(b), a.nvBytes))
 		if errors.Is(err, tpm2.TPMRCNVUninitialized) {
 			return nil, nil
 		}
 		if err != nil {
 			return nil, torn(uint32(index.Handle), err)
 		}
-		if len(got.Data.Buffer) == 0 {
-			return nil, fmt.Errorf("%w: an empty part of an NV index", errLost)
-		}
-		b = append(b, got.Data.Buffer...)
+		b = append(b, part...)
 		if size, ok := slotSize(b); ok {
-			want = size
+			want = min(size, slotBytes)
 		}
+	}
+	if size, ok := slotSize(b); ok { // what follows is of an older, longer slot
+		b = b[:min(size, len(b))]
 	}
 	return b, nil
 }
 
-// writeSlot writes s in its place. Whatever happens in the middle, the other
-// slot stays.
-func (a *attached) writeSlot(key secret, s slot) error {
+// writeSlot writes s in its place, reads it back and keeps it. Whatever
+// happens in the middle, the other slot stays.
+func (h *HSM) writeSlot(a *attached, s slot) error {
 	place := int(s.sequence % slotsCount)
-	b := s.encode(key)
+	b := s.encode(h.root.derive("memory"))
+	h.memory.pending = &s
+	index := &a.index[place]
 	for at := 0; at < len(b); at += a.nvBytes {
-		index := a.memory.index[place]
-		_, err := tpm2.NVWrite{
-			AuthHandle: tpm2.AuthHandle{Handle: index.Handle, Name: index.Name, Auth: a.memory.write},
-			NVIndex:    index,
-			Data:       tpm2.TPM2BMaxNVBuffer{Buffer: b[at:min(at+a.nvBytes, len(b))]},
-			Offset:     uint16(at),
-		}.Execute(a)
-		if err != nil {
+		if err := a.writeNV(*index, at, b[at:min(at+a.nvBytes, len(b))]); err != nil {
 			return torn(uint32(index.Handle), err)
 		}
 		if s.sequence <= sequenceOne+1 && at == 0 { // the index was written for the first time
@@ -243,11 +229,25 @@ func (a *attached) writeSlot(key secret, s slot) error {
 			if err != nil {
 				return err
 			}
-			a.memory.index[place].Name = *name
+			index.Name = *name
 		}
 	}
-	a.memory.newest = s
+	back, err := a.readSlot(*index)
+	if err != nil {
+		return err
+	}
+	h.memory.pending = nil
+	if !bytes.Equal(back, b) {
+		return h.lostMemory()
+	}
+	h.memory.slots[place], h.memory.newest = b, s
 	return nil
+}
+
+// lostMemory: another holder wrote. Nothing is written here any more.
+func (h *HSM) lostMemory() error {
+	h.memory.taken = true
+	return hal.ErrTaken
 }
 
 // ReadMemory gives what was last written, from the TPM.
@@ -256,26 +256,76 @@ func (h *HSM) ReadMemory() (data []byte, err error) {
 		if err := h.loadMemory(a); err != nil {
 			return err
 		}
-		data = a.memory.newest.data
+		data = h.memory.newest.data
 		return nil
 	})
 	return data, err
 }
 
 // WriteMemory is durable when it returns: the TPM answers when its NV is
-// written. A write whose end is not known is looked up and, if need be, made
-// again in the other slot.
+// written. It looks at the slot that it is to replace, which is also the one
+// that another holder writes first, then writes, then reads back.
+//
+// A TPM has no write that compares. On a device, the lock that every holder
+// has on it (see lockDevice) keeps a second one out for as long as the first
+// lives, and a unix socket serves one at a time, so nobody writes in between.
+// Only holders that come in past the lock, by a second device node or a
+// multiplexer on the socket, could each look, then each write: then one write
+// is answered and lost, and its holder's next one finds out. Making such a way
+// in takes root on the machine, who can use the keys without any memory.
 func (h *HSM) WriteMemory(p []byte) error {
 	if len(p) > hal.MemoryBytes {
 		return ErrTooLarge
 	}
+	var mine uint64 // the sequence of what an earlier try wrote
 	return h.do(func(a *attached) error {
-		if a.memory == nil || a.memory.newest.sequence == 0 {
-			if err := h.loadMemory(a); err != nil {
-				return err
-			}
+		if h.memory.taken {
+			return hal.ErrTaken
 		}
-		next := slot{a.memory.newest.sequence + 1, append([]byte{}, p...)}
-		return a.writeSlot(h.root.derive("memory"), next)
+		if err := h.openMemory(a); err != nil {
+			return err
+		}
+		if err := h.settle(a); err != nil {
+			return err
+		}
+		if mine != 0 && h.memory.newest.sequence == mine {
+			return nil
+		}
+		mine = h.memory.newest.sequence + 1
+		place := mine % slotsCount
+		found, err := a.readSlot(a.index[place])
+		if err != nil {
+			return err
+		}
+		if found == nil && h.memory.slots[place] != nil {
+			return fmt.Errorf("%w: the NV index %#x was made anew by somebody with the TPM owner's rights", hal.ErrTorn, a.index[place].Handle)
+		}
+		if !bytes.Equal(found, h.memory.slots[place]) {
+			return h.lostMemory()
+		}
+		return h.writeSlot(a, slot{mine, append([]byte{}, p...)})
 	})
+}
+
+// settle looks how a write ended whose answer was lost: it is there, or what
+// it replaces is, or a part of it.
+func (h *HSM) settle(a *attached) error {
+	s := h.memory.pending
+	if s == nil {
+		return nil
+	}
+	place := int(s.sequence % slotsCount)
+	found, err := a.readSlot(a.index[place])
+	if err != nil {
+		return err
+	}
+	_, whole := parseSlot(h.root.derive("memory"), place, found)
+	switch {
+	case bytes.Equal(found, s.encode(h.root.derive("memory"))):
+		h.memory.newest = *s
+	case whole && !bytes.Equal(found, h.memory.slots[place]):
+		return h.lostMemory()
+	}
+	h.memory.slots[place], h.memory.pending = found, nil
+	return nil
 }

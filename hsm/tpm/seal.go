@@ -77,9 +77,9 @@ func (a *attached) unseal(r sealedRoot) (root secret, err error) {
 	return root, asError(err, errLoad, fmt.Errorf("%w: %s: its secret does not unseal", ErrFile, keysFile))
 }
 
-// aead is AES-256-GCM (NIST SP 800-38D) under a key for this salt alone, so
+// once is AES-256-GCM (NIST SP 800-38D) under a key for this salt alone, so
 // that its nonce may be zero and none is ever chosen twice.
-func (s secret) aead(salt []byte) (cipher.AEAD, error) {
+func (s secret) once(salt []byte) (cipher.AEAD, error) {
 	k, err := hkdf.Key(sha256.New, s[:], salt, "strongroom/v1/tpm/once", 32)
 	if err != nil {
 		return nil, err
@@ -91,19 +91,40 @@ func (s secret) aead(salt []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// Seal gives salt || ciphertext.
-func (h *HSM) Seal(aad, plaintext []byte) (sealed []byte, err error) {
+// seal gives salt || ciphertext.
+func (s secret) seal(aad, plaintext []byte) ([]byte, error) {
 	salt := make([]byte, saltBytes, saltBytes+len(plaintext)+16)
 	if _, err := rand.Read(salt); err != nil {
 		return nil, err
 	}
+	gcm, err := s.once(salt)
+	if err != nil {
+		return nil, err
+	}
+	return gcm.Seal(salt, make([]byte, gcm.NonceSize()), plaintext, aad), nil
+}
+
+// open undoes seal, or gives hal.ErrSealed.
+func (s secret) open(aad, sealed []byte) ([]byte, error) {
+	if len(sealed) < saltBytes {
+		return nil, hal.ErrSealed
+	}
+	gcm, err := s.once(sealed[:saltBytes])
+	if err != nil {
+		return nil, err
+	}
+	plaintext, err := gcm.Open(nil, make([]byte, gcm.NonceSize()), sealed[saltBytes:], aad)
+	if err != nil {
+		return nil, hal.ErrSealed
+	}
+	return plaintext, nil
+}
+
+// Seal seals under a key of the root.
+func (h *HSM) Seal(aad, plaintext []byte) (sealed []byte, err error) {
 	err = h.hold(func() error {
-		gcm, err := h.root.derive("seal").aead(salt)
-		if err != nil {
-			return err
-		}
-		sealed = gcm.Seal(salt, make([]byte, gcm.NonceSize()), plaintext, aad)
-		return nil
+		sealed, err = h.root.derive("seal").seal(aad, plaintext)
+		return err
 	})
 	return sealed, err
 }
@@ -111,17 +132,8 @@ func (h *HSM) Seal(aad, plaintext []byte) (sealed []byte, err error) {
 // Open undoes Seal, or gives hal.ErrSealed.
 func (h *HSM) Open(aad, sealed []byte) (plaintext []byte, err error) {
 	err = h.hold(func() error {
-		if len(sealed) < saltBytes {
-			return hal.ErrSealed
-		}
-		gcm, err := h.root.derive("seal").aead(sealed[:saltBytes])
-		if err != nil {
-			return err
-		}
-		if plaintext, err = gcm.Open(nil, make([]byte, gcm.NonceSize()), sealed[saltBytes:], aad); err != nil {
-			return hal.ErrSealed
-		}
-		return nil
+		plaintext, err = h.root.derive("seal").open(aad, sealed)
+		return err
 	})
 	return plaintext, err
 }

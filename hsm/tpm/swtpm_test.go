@@ -66,23 +66,52 @@ func (e *emulator) kill() {
 	}
 }
 
-// maker gives each HSM a TPM and a folder of its own.
+// maker gives each HSM a TPM of its own behind a tap, and a folder.
 type maker struct{}
 
 func (maker) Groups() []hal.Group { return []hal.Group{hal.P256} }
 
 func (maker) New(t *testing.T) hal.HAL {
-	e := newEmulator(t)
-	h, err := Create(t.TempDir(), Options{Path: e.socket})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = h.Close() })
+	h, _, _ := tapped(t)
 	return h
 }
 
 func (maker) Reopen(t *testing.T, h hal.HAL) hal.HAL {
 	return reopen(t, h.(*HSM), h.(*HSM).options)
+}
+
+// Rival uses the same TPM with a copy of the folder, so of the lock.
+func (maker) Rival(t *testing.T, h hal.HAL) hal.HAL {
+	copied := t.TempDir()
+	if err := os.CopyFS(copied, os.DirFS(h.(*HSM).folder.dir)); err != nil {
+		t.Fatal(err)
+	}
+	rival, err := Open(copied, h.(*HSM).options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = rival.Close() })
+	return rival
+}
+
+// PutBack puts back the whole folder: all that lies outside the TPM. The TPM's
+// own state put back, which is a folder with swtpm, is a TPM that was taken
+// apart: no promise holds then.
+func (maker) PutBack(t *testing.T, h hal.HAL, change func(hal.HAL)) hal.HAL {
+	before, o := t.TempDir(), h.(*HSM).options
+	if err := os.CopyFS(before, os.DirFS(h.(*HSM).folder.dir)); err != nil {
+		t.Fatal(err)
+	}
+	change(h)
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(before, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = again.Close() })
+	return again
 }
 
 func reopen(t testing.TB, h *HSM, o Options) *HSM {
@@ -101,7 +130,8 @@ func reopen(t testing.TB, h *HSM, o Options) *HSM {
 func TestContract(t *testing.T) { hsmtest.Run(t, maker{}) }
 
 // tap sits between HSM and TPM, as one sits at a bus: it sees every byte and
-// may answer in the TPM's place, be slow or cut the line.
+// may answer in the TPM's place, be slow or cut the line. Unlike swtpm it
+// serves many at once, one command at a time, as /dev/tpmrm0 does.
 type tap struct {
 	socket   string
 	upstream string
@@ -109,6 +139,9 @@ type tap struct {
 	mu   sync.Mutex
 	hook func(command []byte) verdict // under mu
 	seen []byte                       // under mu: all bytes of both ways
+
+	line sync.Mutex
+	tpm  net.Conn // under line; nil without a TPM
 }
 
 type verdict struct {
@@ -127,7 +160,7 @@ func newTap(t testing.TB, e *emulator) *tap {
 		t.Fatal(err)
 	}
 	var all sync.WaitGroup
-	t.Cleanup(func() { _ = l.Close(); all.Wait() })
+	t.Cleanup(func() { _ = l.Close(); all.Wait(); p.hangUp() })
 	all.Go(func() {
 		for {
 			c, err := l.Accept()
@@ -138,6 +171,36 @@ func newTap(t testing.TB, e *emulator) *tap {
 		}
 	})
 	return p
+}
+
+// ask hands a command to the TPM.
+func (p *tap) ask(command []byte) (answer []byte, err error) {
+	p.line.Lock()
+	defer p.line.Unlock()
+	if p.tpm == nil {
+		if p.tpm, err = net.Dial("unix", p.upstream); err != nil {
+			p.tpm = nil
+			return nil, err
+		}
+	}
+	if _, err = p.tpm.Write(command); err == nil {
+		answer, err = readMessage(p.tpm)
+	}
+	if err != nil {
+		_ = p.tpm.Close()
+		p.tpm = nil
+	}
+	return answer, err
+}
+
+// hangUp gives the TPM free for another connection.
+func (p *tap) hangUp() {
+	p.line.Lock()
+	defer p.line.Unlock()
+	if p.tpm != nil {
+		_ = p.tpm.Close()
+		p.tpm = nil
+	}
 }
 
 func (p *tap) set(hook func(command []byte) verdict) {
@@ -164,11 +227,6 @@ func (p *tap) record(answer []byte) {
 
 func (p *tap) serve(client net.Conn) {
 	defer client.Close()
-	tpm, err := net.Dial("unix", p.upstream)
-	if err != nil {
-		return
-	}
-	defer tpm.Close()
 	for {
 		command, err := readMessage(client)
 		if err != nil {
@@ -180,10 +238,7 @@ func (p *tap) serve(client net.Conn) {
 		}
 		answer := v.answer
 		if answer == nil {
-			if _, err := tpm.Write(command); err != nil {
-				return
-			}
-			if answer, err = readMessage(tpm); err != nil {
+			if answer, err = p.ask(command); err != nil {
 				return
 			}
 			p.record(answer)
@@ -219,13 +274,3 @@ func refusal(code uint32) []byte {
 }
 
 func commandCode(command []byte) uint32 { return binary.BigEndian.Uint32(command[6:]) }
-
-func (m maker) Rival(t *testing.T, h hal.HAL) hal.HAL {
-	t.Fatal("not built yet")
-	return nil
-}
-
-func (m maker) PutBack(t *testing.T, h hal.HAL, change func(hal.HAL)) hal.HAL {
-	change(h)
-	return m.Reopen(t, h)
-}

@@ -49,32 +49,44 @@ func storageTemplate(salt [saltBytes]byte) tpm2.TPMTPublic {
 // policy has that digest, so it permits nothing, and the TPM refuses to load
 // the key under any other purpose. Without it a host could hand in the AKE
 // key's file as somebody's wrapped OPRF key and have it multiplied at will.
-type purpose string
+type purpose struct {
+	label string
+	signs bool
+}
 
-const (
-	purposeOPRF purpose = "strongroom/v1/tpm/oprf"
-	purposeRoot purpose = "strongroom/v1/tpm/root"
+var (
+	purposeOPRF = purpose{label: "strongroom/v1/tpm/oprf"}
+	purposeRoot = purpose{label: "strongroom/v1/tpm/root"}
 )
 
-func purposeNamed(name string) purpose { return purpose("strongroom/v1/tpm/named/" + name) }
+func purposeNamed(name string) purpose   { return purpose{label: "strongroom/v1/tpm/named/" + name} }
+func purposeSigning(name string) purpose { return purpose{"strongroom/v1/tpm/signing/" + name, true} }
 
 func (p purpose) digest() tpm2.TPM2BDigest {
-	sum := sha256.Sum256([]byte(p))
+	sum := sha256.Sum256([]byte(p.label))
 	return tpm2.TPM2BDigest{Buffer: sum[:]}
 }
 
-// keyTemplate is a P-256 key for TPM2_ECDH_ZGen that never leaves this TPM:
-// fixedTPM and fixedParent forbid duplication.
+// keyTemplate is a P-256 key that never leaves this TPM: fixedTPM and
+// fixedParent forbid duplication. It is for TPM2_ECDH_ZGen or for ECDSA, never
+// for both.
 func keyTemplate(p purpose, public *tpm2.TPMSECCPoint) tpm2.TPMTPublic {
+	parameters := tpm2.TPMSECCParms{CurveID: tpm2.TPMECCNistP256}
+	if p.signs {
+		parameters.Scheme = tpm2.TPMTECCScheme{
+			Scheme:  tpm2.TPMAlgECDSA,
+			Details: tpm2.NewTPMUAsymScheme(tpm2.TPMAlgECDSA, &tpm2.TPMSSigSchemeECDSA{HashAlg: tpm2.TPMAlgSHA256}),
+		}
+	}
 	return tpm2.TPMTPublic{
 		Type:    tpm2.TPMAlgECC,
 		NameAlg: tpm2.TPMAlgSHA256,
 		ObjectAttributes: tpm2.TPMAObject{
 			FixedTPM: true, FixedParent: true, SensitiveDataOrigin: true, UserWithAuth: true, NoDA: true,
-			Decrypt: true,
+			Decrypt: !p.signs, SignEncrypt: p.signs,
 		},
 		AuthPolicy: p.digest(),
-		Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgECC, &tpm2.TPMSECCParms{CurveID: tpm2.TPMECCNistP256}),
+		Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgECC, &parameters),
 		Unique:     tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, public),
 	}
 }

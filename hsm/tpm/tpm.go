@@ -55,8 +55,8 @@ var (
 	ErrOther = errors.New("tpm: another TPM, or a cleared one")
 	// ErrTooLarge: more than hal.MemoryBytes.
 	ErrTooLarge = errors.New("tpm: the durable memory holds 1,024 bytes")
-	// ErrName: a key's name has 1 to 64 bytes, and there are at most 16.
-	ErrName = errors.New("tpm: not a name for another key")
+	// ErrName: a key's name has 1 to 64 bytes.
+	ErrName = errors.New("tpm: not a name for a key")
 )
 
 // Options say how to reach a TPM.
@@ -91,7 +91,8 @@ type HSM struct {
 	closed  chan struct{}
 	once    sync.Once
 
-	at *attached // guarded by turn; nil without a connection
+	at     *attached // guarded by turn; nil without a connection
+	memory memory    // guarded by turn
 
 	mu   sync.RWMutex // guards what follows; taken after turn, never while the TPM is asked
 	gone bool
@@ -199,7 +200,7 @@ func Remove(dir string, o Options) error {
 		return err
 	}
 	if err = h.unlock(); err == nil {
-		err = h.do(func(*attached) error { return h.undefineMemory() })
+		err = h.do(func(a *attached) error { return errors.Join(h.undefineEpochs(a), h.undefineMemory()) })
 	}
 	if err == nil {
 		err = os.Remove(h.folder.path())
