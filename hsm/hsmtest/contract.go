@@ -6,9 +6,12 @@ import (
 	"bytes"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -234,6 +237,35 @@ func notElements(t *testing.T, g hal.Group) map[string][]byte {
 		negative := bytes.Clone(good)
 		negative[0] ^= 1
 		bad["negative"] = negative
+	}
+	published := badElements(t, g)
+	for name, point := range published {
+		bad[name] = point
+	}
+	return bad
+}
+
+// badElements are those of spec/vectors that are no element of g, by the
+// failure that each names.
+func badElements(t *testing.T, g hal.Group) map[string][]byte {
+	t.Helper()
+	text, err := os.ReadFile("../../spec/vectors/bad-elements.json") // from hsm/x
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []struct{ Suite, Failure, Element string }
+	if err := json.Unmarshal(text, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	suite := map[hal.Group]string{hal.P256: "P256-SHA256", hal.Ristretto255: "ristretto255-SHA512"}[g]
+	bad := map[string][]byte{}
+	for _, v := range vectors {
+		if v.Suite == suite {
+			bad[v.Failure] = must(hex.DecodeString(v.Element))(t)
+		}
+	}
+	if len(bad) < 14 {
+		t.Fatalf("only %d bad elements of %s", len(bad), suite)
 	}
 	return bad
 }
