@@ -226,7 +226,7 @@ func TestLengths(t *testing.T) {
 // Padding that holds anything, or a length past its end, is refused even
 // though it was sealed by the right key.
 func TestPadding(t *testing.T) {
-	good, err := pad([]byte("m"), 64)
+	good, err := pad(nil, []byte("m"), 64)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func SealFirst(pub hpke.PublicKey, fleet wire.FleetID, plaintext []byte) (sealed
 	if err != nil {
 		return nil, nil, err
 	}
-	padded, err := pad(plaintext, RequestFrameBytes-headerBytes-len(enc)-tagBytes)
+	padded, err := pad(nil, plaintext, RequestFrameBytes-headerBytes-len(enc)-tagBytes)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -71,26 +71,22 @@ func (e *Exchange) SealSecond(ticket, plaintext []byte) (sealed []byte, e2 *Exch
 	if len(ticket) == 0 || len(ticket) > wire.TicketBytesMax {
 		return nil, nil, ErrTooLong
 	}
-	before := headerBytes + ticketLengthBytes + len(ticket) + saltBytes
-	padded, err := pad(plaintext, RequestFrameBytes-before-tagBytes)
-	if err != nil {
-		return nil, nil, err
-	}
 	salt := make([]byte, saltBytes)
 	rand.Read(salt)
 	d, err := derive(e.second[:], salt)
 	if err != nil {
 		return nil, nil, err
 	}
-	ciphertext, err := d.seal(aadSecond(ticket), padded)
-	if err != nil {
+	aad := aadSecond(ticket)
+	frame := append(append(make([]byte, 0, RequestFrameBytes), aad...), salt...)
+	if frame, err = d.sealFrame(frame, aad, plaintext, RequestFrameBytes); err != nil {
 		return nil, nil, err
 	}
 	t, err := d.trip(salt)
 	if err != nil {
 		return nil, nil, err
 	}
-	return append(append(aadSecond(ticket), salt...), ciphertext...), &Exchange{t}, nil
+	return frame, &Exchange{t}, nil
 }
 
 // aadSecond is all of a second frame before its salt: a body that is moved to

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"strongroom/protocol/wire"
 )
@@ -101,14 +102,16 @@ func SplitSecond(sealed []byte) (ticket, body []byte, err error) {
 	return b[:n:n], b[n:], nil
 }
 
-// pad gives length, message, zeros: total bytes in all.
-func pad(message []byte, total int) ([]byte, error) {
+// pad appends length, message, zeros: total bytes in all.
+func pad(to, message []byte, total int) ([]byte, error) {
 	if room := total - lengthBytes; len(message) > room || len(message) > 0xffff {
 		return nil, fmt.Errorf("%w: %d bytes, room for %d", ErrTooLong, len(message), max(room, 0))
 	}
-	b := make([]byte, total)
-	binary.BigEndian.PutUint16(b, uint16(len(message)))
-	copy(b[lengthBytes:], message)
+	b := slices.Grow(to, total)[:len(to)+total]
+	padded := b[len(to):]
+	clear(padded)
+	binary.BigEndian.PutUint16(padded, uint16(len(message)))
+	copy(padded[lengthBytes:], message)
 	return b, nil
 }
 

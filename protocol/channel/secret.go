@@ -84,6 +84,20 @@ func (d derived) seal(aad, plaintext []byte) ([]byte, error) {
 	return a.Seal(nil, nonce, plaintext, aad), nil
 }
 
+// sealFrame appends the padded and sealed message to a frame, and fills it to
+// total bytes. The frame is sealed where it lies: of 8 KiB one copy is enough.
+func (d derived) sealFrame(frame, aad, message []byte, total int) ([]byte, error) {
+	a, nonce, err := d.aead()
+	if err != nil {
+		return nil, err
+	}
+	before := len(frame)
+	if frame, err = pad(frame, message, total-before-tagBytes); err != nil {
+		return nil, err
+	}
+	return a.Seal(frame[:before], nonce, frame[before:], aad), nil
+}
+
 func (d derived) open(aad, ciphertext []byte) ([]byte, error) {
 	a, nonce, err := d.aead()
 	if err != nil {
@@ -112,11 +126,9 @@ func (d derived) trip(salt []byte) (*trip, error) {
 // sealAnswer is RFC 9458 §4.4: a fresh nonce makes a fresh key, so that one
 // request may be answered twice.
 func (t *trip) sealAnswer(random io.Reader, message []byte) ([]byte, error) {
-	plaintext, err := pad(message, AnswerFrameBytes-headerBytes-saltBytes-tagBytes)
-	if err != nil {
-		return nil, err
-	}
-	nonce := make([]byte, saltBytes)
+	frame := append(make([]byte, 0, AnswerFrameBytes), header(Answer)...)
+	frame = frame[:headerBytes+saltBytes]
+	nonce := frame[headerBytes:]
 	if random == nil {
 		random = rand.Reader
 	}
@@ -127,11 +139,7 @@ func (t *trip) sealAnswer(random io.Reader, message []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	ciphertext, err := d.seal(header(Answer), plaintext)
-	if err != nil {
-		return nil, err
-	}
-	return append(append(header(Answer), nonce...), ciphertext...), nil
+	return d.sealFrame(frame, header(Answer), message, AnswerFrameBytes)
 }
 
 func (t *trip) openAnswer(sealed []byte) ([]byte, error) {
