@@ -30,9 +30,11 @@ const (
 	unixSecondsMax  = 1<<53 - 1       // RFC 8259 §6: what every JSON number holds exactly
 )
 
-const jwsAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
-
-func notJWS(r rune) bool { return !strings.ContainsRune(jwsAlphabet, r) }
+// notJWS: no character of a compact JWS (RFC 7515 §7.1), which is base64url
+// and dots.
+func notJWS(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
+}
 
 func sane(unix int64) bool { return unix >= 0 && unix <= unixSecondsMax }
 
@@ -57,6 +59,12 @@ type Claims struct {
 	ID          string
 }
 
+// Expired tells that a token is good no longer. Whoever checked it once needs
+// to look at nothing else again.
+func (c Claims) Expired(nowUnix int64) bool { return expired(c.ExpiresUnix, nowUnix) }
+
+func expired(expiresUnix, nowUnix int64) bool { return nowUnix > expiresUnix+skewSeconds }
+
 // Check gives what a token says, when an issuer of the fleet signed it for
 // this audience and it is good now.
 func Check(jws string, issuers []bundle.Issuer, audience string, nowUnix int64) (Claims, error) {
@@ -67,14 +75,15 @@ func Check(jws string, issuers []bundle.Issuer, audience string, nowUnix int64) 
 	return c, nil
 }
 
+// parser leaves times and audience to validate.
+var parser = jwt.NewParser(jwt.WithValidMethods([]string{bundle.EdDSA, bundle.ES256}),
+	jwt.WithoutClaimsValidation(), jwt.WithStrictDecoding())
+
 func check(jws string, issuers []bundle.Issuer, audience string, nowUnix int64) (Claims, error) {
 	// encoding/base64 passes over line breaks: one token would have many texts.
 	if len(jws) > wire.TokenBytesMax || strings.ContainsFunc(jws, notJWS) {
 		return Claims{}, ErrForm
 	}
-	// Times and audience are checked below, against nowUnix.
-	parser := jwt.NewParser(jwt.WithValidMethods([]string{bundle.EdDSA, bundle.ES256}),
-		jwt.WithoutClaimsValidation(), jwt.WithStrictDecoding())
 	var claims jwt.RegisteredClaims
 	_, err := parser.ParseWithClaims(jws, &claims, func(t *jwt.Token) (any, error) { return keyOf(t, issuers) })
 	switch {
@@ -121,7 +130,7 @@ func validate(c *jwt.RegisteredClaims, audience string, nowUnix int64) (Claims, 
 		return Claims{}, ErrForm
 	case !sane(c.ExpiresAt.Unix()) || !sane(c.IssuedAt.Unix()) || c.NotBefore != nil && !sane(c.NotBefore.Unix()):
 		return Claims{}, ErrForm // else the sums below could overflow and a token live for ever
-	case nowUnix > c.ExpiresAt.Unix()+skewSeconds:
+	case expired(c.ExpiresAt.Unix(), nowUnix):
 		return Claims{}, ErrExpired
 	case c.IssuedAt.Unix() > nowUnix+skewSeconds, c.NotBefore != nil && c.NotBefore.Unix() > nowUnix+skewSeconds:
 		return Claims{}, ErrNotYet
