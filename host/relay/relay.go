@@ -66,6 +66,7 @@ type Relay struct {
 	config     Config
 	addresses  *table[netip.Addr]
 	accounts   *table[string]
+	tokens     *tokens
 	perAccount *crowd[string]
 	inFlight   chan struct{}
 	routes     *http.ServeMux
@@ -98,6 +99,7 @@ func New(c Config) *Relay {
 		config:     c,
 		addresses:  newTable[netip.Addr](c.AddressRate, tableEntriesMax),
 		accounts:   newTable[string](c.AccountRate, tableEntriesMax),
+		tokens:     newTokens(c.Issuers, tokensMax),
 		perAccount: newCrowd[string](AccountInFlightMax),
 		inFlight:   make(chan struct{}, c.InFlightMax),
 		routes:     http.NewServeMux(),
@@ -172,7 +174,7 @@ func (r *Relay) carry(w http.ResponseWriter, req *http.Request) ([]byte, *refusa
 		return nil, &refusedRate
 	}
 	defer r.perAccount.leave(claims.Account)
-	sealed, err := io.ReadAll(http.MaxBytesReader(w, req.Body, wire.RequestBytesMax))
+	sealed, err := body(w, req)
 	if err != nil {
 		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 			return nil, &refusedSize
@@ -188,6 +190,18 @@ func (r *Relay) carry(w http.ResponseWriter, req *http.Request) ([]byte, *refusa
 	return r.ask(req.Context(), sealed)
 }
 
+// body reads the whole request into a buffer of its announced length, which
+// carry has bounded.
+func body(w http.ResponseWriter, req *http.Request) ([]byte, error) {
+	r := http.MaxBytesReader(w, req.Body, wire.RequestBytesMax)
+	if req.ContentLength < 0 {
+		return io.ReadAll(r)
+	}
+	b := make([]byte, req.ContentLength)
+	_, err := io.ReadFull(r, b)
+	return b, err
+}
+
 // check checks the relay's token. It stands before the body is read: without
 // a token nobody makes the relay hold more than a header.
 func (r *Relay) check(req *http.Request) (token.Claims, *refusal) {
@@ -199,7 +213,7 @@ func (r *Relay) check(req *http.Request) (token.Claims, *refusal) {
 	if !strings.EqualFold(scheme, "Bearer") || jws == "" || len(jws) > wire.TokenBytesMax {
 		return token.Claims{}, &refusedNoToken
 	}
-	claims, err := token.Check(jws, r.config.Issuers, token.AudienceRelay, r.config.Now().Unix())
+	claims, err := r.tokens.check(jws, r.config.Now().Unix())
 	switch {
 	case err == nil:
 		return claims, nil
