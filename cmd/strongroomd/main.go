@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"strongroom/cmd/internal/heap"
 	"strongroom/cmd/internal/serve"
 	"strongroom/host/node"
 )
@@ -61,6 +62,7 @@ func main() {
 	// A file-size limit then comes back as an error from write, with a
 	// sentence of ours, and not as a signal that ends the process.
 	signal.Ignore(syscall.SIGXFSZ)
+	heap.Raise(os.Getenv)
 	os.Exit(run(os.Args[1:], streams{os.Stdout, os.Stderr}))
 }
 
