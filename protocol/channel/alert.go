@@ -46,7 +46,7 @@ func alertInfo(fleet wire.FleetID) []byte { return append([]byte(labelAlertInfo)
 // Seal seals one message, filled to padded bytes. Every salt is random, so
 // every key seals one message.
 func (s *AlertSender) Seal(random io.Reader, plaintext []byte, padded int) ([]byte, error) {
-	message, err := pad(plaintext, padded)
+	message, err := pad(nil, plaintext, padded)
 	if err != nil {
 		return nil, err
 	}
