@@ -38,6 +38,7 @@ const (
 	keyLabel    = "strongroom/v1/pkcs11/key\x00"
 	sealedLabel = "strongroom/v1/pkcs11/sealed\x00"
 	memoryLabel = "strongroom/v1/pkcs11/memory\x00"
+	epochLabels = "strongroom/v1/pkcs11/epoch\x00"
 )
 
 // keyBlob is a wrapped OPRF key outside the token.
@@ -104,6 +105,14 @@ func parseSealed(b []byte) (s sealedBlob, body, sum []byte, err error) {
 // first, with its length, so that no byte moves between the two.
 func sealedInput(aad, body []byte) []byte {
 	b := binary.BigEndian.AppendUint64([]byte(sealedLabel), uint64(len(aad)))
+	return slices.Concat(b, aad, body)
+}
+
+// epochInput is the same for a value under the key of an epoch.
+func epochInput(key string, aad, body []byte) []byte {
+	b := binary.BigEndian.AppendUint64([]byte(epochLabels), uint64(len(key)))
+	b = append(b, key...)
+	b = binary.BigEndian.AppendUint64(b, uint64(len(aad)))
 	return slices.Concat(b, aad, body)
 }
 

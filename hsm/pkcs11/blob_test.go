@@ -7,6 +7,7 @@ import (
 	"errors"
 	"testing"
 
+	"strongroom/hsm/internal/pair"
 	"strongroom/protocol/wire"
 	"strongroom/vault/hal"
 )
@@ -91,7 +92,7 @@ func testValid(body, sum []byte) (bool, error) {
 }
 
 func slotValue(sequence uint64, data []byte) []byte {
-	body := slotBody(sequence, data)
+	body := slotBody(pair.Slot{Sequence: sequence, Data: data})
 	return append(body, testSum(slotInput(body))...)
 }
 
@@ -100,61 +101,65 @@ func FuzzParseSlot(f *testing.F) {
 	f.Add(0, slotEmpty)
 	f.Fuzz(func(t *testing.T, at int, value []byte) {
 		at &= 1
-		s, err := parseSlot(at, value, testValid)
+		s, whole, err := parseSlot(at, value, testValid)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.sequence == 0 {
-			if s.data != nil {
+		if !whole || s.Sequence == 0 {
+			if s.Data != nil {
 				t.Fatal("data of a torn slot")
 			}
 			return
 		}
-		if !bytes.Equal(slotValue(s.sequence, s.data), value) || s.sequence%slotsCount != uint64(at) {
+		if !bytes.Equal(slotValue(s.Sequence, s.Data), value) || s.Sequence%slotsCount != uint64(at) {
 			t.Fatal("not read back")
 		}
 	})
 }
 
+// testStore is a token that only has the two objects.
+type testStore struct {
+	pair.Store
+	values [slotsCount][]byte
+}
+
+func (s testStore) Read(place int) ([]byte, error) { return s.values[place], nil }
+
+func (testStore) Parse(place int, raw []byte) (pair.Slot, bool, error) {
+	return parseSlot(place, raw, testValid)
+}
+
 func TestSlots(t *testing.T) {
-	parse := func(first, second []byte) ([]byte, uint64, error) {
-		var slots [slotsCount]memorySlot
-		for at, value := range [][]byte{first, second} {
-			var err error
-			if slots[at], err = parseSlot(at, value, testValid); err != nil {
-				t.Fatal(err)
-			}
-		}
-		return newest(slots)
+	parse := func(first, second []byte) ([]byte, error) {
+		return new(pair.Memory).Load(testStore{values: [slotsCount][]byte{first, second}})
 	}
 	one, two := slotValue(1, []byte("one")), slotValue(2, []byte("two"))
 	for _, c := range []struct {
 		name          string
 		first, second []byte
 		want          string
-		sequence      uint64
 		err           error
 	}{
-		{"new", slotEmpty, slotEmpty, "", 0, nil},
-		{"after one write", slotEmpty, one, "one", 1, nil},
-		{"after two", two, one, "two", 2, nil},
-		{"the first write torn", slotEmpty, one[:20], "", 0, nil},
-		{"the second write torn", two[:len(two)-1], one, "one", 1, nil},
-		{"its object gone", nil, one, "one", 1, nil},
-		{"both torn", two[:9], one[:9], "", 0, hal.ErrTorn},
-		{"both gone", nil, nil, "", 0, hal.ErrTorn},
-		{"each in the other's place", one, two, "", 0, hal.ErrTorn},
-		{"the newer copied over the older", two, two, "two", 2, nil},
+		{"new", slotEmpty, slotEmpty, "", nil},
+		{"after one write", slotEmpty, one, "one", nil},
+		{"after two", two, one, "two", nil},
+		{"the first write torn", slotEmpty, one[:20], "", nil},
+		{"the second write torn", two[:len(two)-1], one, "one", nil},
+		{"its object gone", nil, one, "one", nil},
+		{"both torn", two[:9], one[:9], "", hal.ErrTorn},
+		{"both gone", nil, nil, "", hal.ErrTorn},
+		{"each in the other's place", one, two, "", hal.ErrTorn},
+		{"the newer copied over the older", two, two, "two", nil},
 	} {
-		data, sequence, err := parse(c.first, c.second)
-		if string(data) != c.want || sequence != c.sequence || !errors.Is(err, c.err) {
-			t.Errorf("%s: %q %d %v", c.name, data, sequence, err)
+		data, err := parse(c.first, c.second)
+		if string(data) != c.want || !errors.Is(err, c.err) {
+			t.Errorf("%s: %q %v", c.name, data, err)
 		}
 	}
 	for at := range two {
 		bad := bytes.Clone(two)
 		bad[at] ^= 1
-		if data, _, err := parse(bad, one); err != nil || string(data) != "one" {
+		if data, err := parse(bad, one); err != nil || string(data) != "one" {
 			t.Errorf("byte %d of the newer flipped: %q %v", at, data, err)
 		}
 	}

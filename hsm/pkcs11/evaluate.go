@@ -30,7 +30,7 @@ func (h *HSM) MakeOPRFKey(g hal.Group) (wrapped, public []byte, err error) {
 
 func (s *session) makeWrapped(wrapMechanism uint) (blob, public []byte, err error) {
 	brief := attribute(p11.CKA_TOKEN, false)
-	pub, private, err := s.generatePair(publicKey(brief), privateKey(true, brief))
+	pub, private, err := s.generatePair(publicKey(brief), privateKey(true, false, brief))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -53,7 +53,7 @@ func (s *session) makeWrapped(wrapMechanism uint) (blob, public []byte, err erro
 }
 
 // unwrapped is the template of an evaluation key: usable, never readable.
-var unwrapped = privateKey(false,
+var unwrapped = privateKey(false, false,
 	attribute(p11.CKA_CLASS, p11.CKO_PRIVATE_KEY), attribute(p11.CKA_KEY_TYPE, p11.CKK_EC), attribute(p11.CKA_TOKEN, false))
 
 // MultiplyWrapped is the evaluation.
@@ -108,10 +108,14 @@ func (h *HSM) MakeKey(name string, g hal.Group) ([]byte, error) {
 	if g != hal.P256 {
 		return nil, hal.ErrGroup
 	}
+	return h.makeNamed(name, false)
+}
+
+func (h *HSM) makeNamed(name string, signs bool) ([]byte, error) {
 	h.making.Lock()
 	defer h.making.Unlock()
 	tried := false
-	if err := h.use(func(s *session) error { return s.makeNamed(name, &tried) }); err != nil {
+	if err := h.use(func(s *session) error { return s.makeNamed(name, signs, &tried) }); err != nil {
 		return nil, err
 	}
 	return h.PublicKey(name)
@@ -133,6 +137,9 @@ func (h *HSM) PublicKey(name string) (public []byte, err error) {
 func (h *HSM) Multiply(name string, point []byte) (product []byte, err error) {
 	err = h.use(func(s *session) error {
 		k, err := s.key(name)
+		if err == nil && k.signs {
+			err = hal.ErrNoKey
+		}
 		if err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 
 	p11 "github.com/miekg/pkcs11"
 
+	"strongroom/hsm/internal/pair"
 	"strongroom/vault/hal"
 )
 
@@ -354,11 +355,12 @@ func TestLostWithin(t *testing.T) {
 			return first(err, s.destroy(key))
 		},
 		"between reading and writing the memory": func(s *session, runs int) error {
-			if _, _, err := s.readSlots(); err != nil {
+			at := &memoryStore{session: s}
+			if _, err := at.Read(0); err != nil {
 				return err
 			}
 			lose(1, runs)
-			return s.writeMemory([]byte("written"))
+			return (&pair.Write{Data: []byte("written")}).Run(&h.memory, at)
 		},
 	} {
 		runs := 0
@@ -373,7 +375,7 @@ func TestLostWithin(t *testing.T) {
 	runs, tried := 0, false
 	err = h.use(func(s *session) error {
 		runs++
-		err := s.makeNamed("made once", &tried)
+		err := s.makeNamed("made once", false, &tried)
 		lose(1, runs)
 		return first(err, s.present())
 	})

@@ -12,6 +12,7 @@ import (
 
 	p11 "github.com/miekg/pkcs11"
 
+	"strongroom/hsm/internal/pair"
 	"strongroom/vault/hal"
 )
 
@@ -27,8 +28,9 @@ type HSM struct {
 	open   sync.RWMutex // held for reading by each call, for writing by Close
 	closed bool
 
-	making sync.Mutex // one MakeKey at a time: it looks first, then makes
-	memory sync.Mutex // one durable write at a time
+	making  sync.Mutex  // one key or epoch at a time is made: it looks first, then makes
+	writing sync.Mutex  // guards memory
+	memory  pair.Memory // of two data objects
 }
 
 var _ hal.HAL = (*HSM)(nil)
@@ -59,7 +61,11 @@ func start(c Config, prepare func(*session) error) (hal.HAL, error) {
 		_ = l.close() // its errors would be echoes
 		return nil, entrance(err)
 	}
-	return &HSM{login: l}, nil
+	h := &HSM{login: l}
+	if _, err := h.ReadMemory(); err != nil {
+		return nil, first(err, h.Close())
+	}
+	return h, nil
 }
 
 // entrance explains what kept us out.

@@ -4,6 +4,7 @@ package pkcs11
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"filippo.io/nistec"
@@ -19,7 +20,9 @@ const (
 	sealName  = "strongroom seal" // wraps the keys of sealed values
 	macName   = "strongroom mac"
 	markName  = "strongroom"
-	namedName = "strongroom key " // and the name
+	namedName = "strongroom key "         // and the name
+	signsName = "strongroom signing key " // and the name
+	epochName = "strongroom epoch "       // and the number
 	markValue = "strongroom token 1"
 
 	aesBytes = 32
@@ -39,6 +42,7 @@ type keys struct {
 type namedKey struct {
 	private object
 	public  *nistec.P256Point
+	signs   bool // and multiplies nothing
 }
 
 func newKeys() *keys { return &keys{named: map[string]namedKey{}} }
@@ -94,10 +98,14 @@ func secretKey(label string, kind, length uint, uses ...uint) template {
 		attribute(p11.CKA_VALUE_LEN, length), attribute(p11.CKA_LABEL, label),
 		attribute(p11.CKA_TOKEN, true), attribute(p11.CKA_PRIVATE, true),
 		attribute(p11.CKA_SENSITIVE, true), attribute(p11.CKA_EXTRACTABLE, false),
-		attribute(p11.CKA_ENCRYPT, false), attribute(p11.CKA_DECRYPT, false),
+	}
+	for _, use := range []uint{p11.CKA_ENCRYPT, p11.CKA_DECRYPT} {
+		t = append(t, attribute(use, slices.Contains(uses, use)))
 	}
 	for _, use := range uses {
-		t = append(t, attribute(use, true))
+		if use != p11.CKA_ENCRYPT && use != p11.CKA_DECRYPT {
+			t = append(t, attribute(use, true))
+		}
 	}
 	return t
 }
@@ -151,40 +159,49 @@ func clearRoot(s *session) error {
 }
 
 func publicKey(t ...*p11.Attribute) template {
+	return append(template{attribute(p11.CKA_EC_PARAMS, p256Parameters), attribute(p11.CKA_PRIVATE, false)}, t...)
+}
+
+// privateKey is for ECDH or for signing, never for both.
+func privateKey(extractable, signs bool, t ...*p11.Attribute) template {
 	return append(template{
-		attribute(p11.CKA_EC_PARAMS, p256Parameters), attribute(p11.CKA_PRIVATE, false), attribute(p11.CKA_VERIFY, false),
+		attribute(p11.CKA_PRIVATE, true), attribute(p11.CKA_SENSITIVE, true), attribute(p11.CKA_EXTRACTABLE, extractable),
+		attribute(p11.CKA_DERIVE, !signs), attribute(p11.CKA_SIGN, signs),
 	}, t...)
 }
 
-func privateKey(extractable bool, t ...*p11.Attribute) template {
-	return append(template{
-		attribute(p11.CKA_PRIVATE, true), attribute(p11.CKA_SENSITIVE, true), attribute(p11.CKA_EXTRACTABLE, extractable),
-		attribute(p11.CKA_DERIVE, true), attribute(p11.CKA_SIGN, false),
-	}, t...)
+func nameLabel(name string, signs bool) string {
+	if signs {
+		return signsName + name
+	}
+	return namedName + name
 }
 
 // makeNamed generates a named key, which never leaves the token. tried is kept
 // over a second run: a key that was not there before the first is its own, and
 // not another's of the same name.
-func (s *session) makeNamed(name string, tried *bool) error {
-	label := namedName + name
-	found, err := s.find(labelled(p11.CKO_PRIVATE_KEY, label))
-	if err != nil {
-		return err
-	}
-	if len(found) > 0 && *tried {
-		return nil
-	}
-	if len(found) > 0 {
-		return hal.ErrKeyExists
+func (s *session) makeNamed(name string, signs bool, tried *bool) error {
+	for _, use := range []bool{signs, !signs} {
+		found, err := s.find(labelled(p11.CKO_PRIVATE_KEY, nameLabel(name, use)))
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 && *tried && use == signs {
+			return nil
+		}
+		if len(found) > 0 {
+			return hal.ErrKeyExists
+		}
 	}
 	*tried = true
+	label := nameLabel(name, signs)
 	place := []*p11.Attribute{attribute(p11.CKA_TOKEN, true), attribute(p11.CKA_LABEL, label), attribute(p11.CKA_ID, []byte(label))}
-	_, _, err = s.generatePair(publicKey(place...), privateKey(false, place...))
+	public := publicKey(append(place, attribute(p11.CKA_VERIFY, signs))...)
+	_, _, err := s.generatePair(public, privateKey(false, signs, place...))
 	return err
 }
 
-// key looks a named key up, once a login.
+// key looks a named key of either kind up, once a login.
 func (s *session) key(name string) (namedKey, error) {
 	s.keys.mu.Lock()
 	k, known := s.keys.named[name]
@@ -192,18 +209,14 @@ func (s *session) key(name string) (namedKey, error) {
 	if known {
 		return k, nil
 	}
-	private, err := s.single(p11.CKO_PRIVATE_KEY, namedName+name)
+	k, err := s.lookUp(name, false)
+	if isNoObject(err) {
+		k, err = s.lookUp(name, true)
+	}
 	if isNoObject(err) {
 		return namedKey{}, first(s.present(), hal.ErrNoKey)
 	}
 	if err != nil {
-		return namedKey{}, err
-	}
-	public, err := s.single(p11.CKO_PUBLIC_KEY, namedName+name)
-	if err != nil {
-		return namedKey{}, fmt.Errorf("%w: the public half of %q: %w", ErrObject, name, err)
-	}
-	if k, err = s.checkPair(private, public); err != nil {
 		return namedKey{}, err
 	}
 	s.keys.mu.Lock()
@@ -212,24 +225,41 @@ func (s *session) key(name string) (namedKey, error) {
 	return k, nil
 }
 
-// checkPair reads a public half and asks the private one for x(k·G): a public
-// object that someone swapped would turn the sign of every product.
-func (s *session) checkPair(private, public object) (namedKey, error) {
-	point, err := s.publicPoint(public)
-	if err != nil {
-		return namedKey{}, err
+func (s *session) lookUp(name string, signs bool) (k namedKey, err error) {
+	label := nameLabel(name, signs)
+	if k.private, err = s.single(p11.CKO_PRIVATE_KEY, label); err != nil {
+		return k, err
 	}
-	x, err := s.deriveX(private, nistec.NewP256Point().SetGenerator().Bytes())
+	public, err := s.single(p11.CKO_PUBLIC_KEY, label)
+	if isNoObject(err) {
+		return k, fmt.Errorf("%w: the public half of %q is not there", ErrObject, name)
+	}
 	if err != nil {
-		return namedKey{}, err
+		return k, err
+	}
+	if k.public, err = s.publicPoint(public); err != nil {
+		return k, err
+	}
+	if k.signs = signs; signs {
+		return k, nil // each signature is looked at
+	}
+	return k, s.checkPair(k)
+}
+
+// checkPair asks the private half for x(k·G): a public object that someone
+// swapped would turn the sign of every product.
+func (s *session) checkPair(k namedKey) error {
+	x, err := s.deriveX(k.private, nistec.NewP256Point().SetGenerator().Bytes())
+	if err != nil {
+		return err
 	}
 	if x, err = coordinate(x); err != nil {
-		return namedKey{}, err
+		return err
 	}
-	if string(x) != string(point.BytesCompressed()[1:]) {
-		return namedKey{}, fmt.Errorf("%w: the halves of a key do not belong together", ErrObject)
+	if string(x) != string(k.public.BytesCompressed()[1:]) {
+		return fmt.Errorf("%w: the halves of a key do not belong together", ErrObject)
 	}
-	return namedKey{private, point}, nil
+	return nil
 }
 
 func (s *session) publicPoint(public object) (*nistec.P256Point, error) {

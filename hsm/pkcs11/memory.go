@@ -4,93 +4,115 @@ package pkcs11
 
 import (
 	"crypto/hmac"
+	"fmt"
 
 	p11 "github.com/miekg/pkcs11"
 
+	"strongroom/hsm/internal/pair"
 	"strongroom/vault/hal"
 )
 
-// readSlots reads both objects from the token each time: what another writer
-// or a fault left there is seen, and no outcome has to be remembered. An
-// object that is not there is a torn one: SoftHSM2 drops a file that it can
-// not read.
-func (s *session) readSlots() (slots [slotsCount]memorySlot, objects [slotsCount]object, err error) {
-	valid := func(body, sum []byte) (bool, error) {
+// memoryStore is the pair's place in the token, for one call. Each Read asks the
+// token anew: what another writer or a fault left there is seen.
+type memoryStore struct {
+	*session
+	seen [slotsCount][]object // of each place, as Read last found them
+}
+
+// Read gives the object of a place. One that is not there is torn: SoftHSM2
+// drops a file that it can not read. Of several, which two holders at once
+// leave when one of them stops in the middle of it, the newest counts.
+func (s *memoryStore) Read(place int) (raw []byte, err error) {
+	if s.seen[place], err = s.find(labelled(p11.CKO_DATA, memoryName(place))); err != nil {
+		return nil, err
+	}
+	if len(s.seen[place]) == 0 {
+		return nil, s.present()
+	}
+	var newest uint64
+	for _, o := range s.seen[place] {
+		value, err := s.get(o, p11.CKA_VALUE)
+		if err != nil {
+			return nil, err
+		}
+		if len(s.seen[place]) == 1 {
+			return value, nil
+		}
+		slot, whole, err := s.Parse(place, value)
+		switch {
+		case err != nil:
+			return nil, err
+		case whole && slot.Sequence > newest:
+			raw, newest = value, slot.Sequence
+		case whole && slot.Sequence == newest:
+			return nil, fmt.Errorf("%w: two holders of this token wrote it at once, and one of them stopped before it took its own back", hal.ErrTorn)
+		}
+	}
+	return raw, nil
+}
+
+// Write replaces what Read saw. The value of a data object can not be changed
+// in every token (SoftHSM2 answers CKR_ATTRIBUTE_READ_ONLY), so the older
+// object makes place; the newer one stands meanwhile.
+//
+// Two holders who looked at the same time both make an object, for neither
+// makes the other's go away, and whichever looks second sees two: so never both
+// believe that they wrote, as long as the token shows an object to every
+// session when C_CreateObject has returned.
+func (s *memoryStore) Write(place int, raw []byte) error {
+	for _, o := range s.seen[place] {
+		if err := s.destroy(o); err != nil {
+			return err
+		}
+	}
+	made, err := s.create(dataObject(memoryName(place), raw))
+	if err != nil {
+		return err
+	}
+	now, err := s.find(labelled(p11.CKO_DATA, memoryName(place)))
+	if err != nil {
+		return err
+	}
+	if len(now) != 1 || now[0] != made {
+		return first(s.destroy(made), hal.ErrTaken)
+	}
+	return nil
+}
+
+// Encode gives a slot with its sum.
+func (s *memoryStore) Encode(slot pair.Slot) ([]byte, error) {
+	body := slotBody(slot)
+	sum, err := s.sum(slotInput(body))
+	return append(body, sum...), err
+}
+
+// Parse undoes it.
+func (s *memoryStore) Parse(place int, raw []byte) (pair.Slot, bool, error) {
+	return parseSlot(place, raw, func(body, sum []byte) (bool, error) {
 		want, err := s.sum(slotInput(body))
 		return hmac.Equal(want, sum), err
-	}
-	for at := range slotsCount {
-		objects[at], err = s.single(p11.CKO_DATA, memoryName(at))
-		if isNoObject(err) {
-			if err := s.present(); err != nil {
-				return slots, objects, err
-			}
-			objects[at] = 0
-			continue
-		}
-		if err != nil {
-			return slots, objects, err
-		}
-		value, err := s.get(objects[at], p11.CKA_VALUE)
-		if err != nil {
-			return slots, objects, err
-		}
-		if slots[at], err = parseSlot(at, value, valid); err != nil {
-			return slots, objects, err
-		}
-	}
-	return slots, objects, nil
+	})
 }
 
 // ReadMemory gives what was last written.
 func (h *HSM) ReadMemory() (data []byte, err error) {
-	h.memory.Lock()
-	defer h.memory.Unlock()
+	h.writing.Lock()
+	defer h.writing.Unlock()
 	err = h.use(func(s *session) error {
-		slots, _, err := s.readSlots()
-		if err != nil {
-			return err
-		}
-		data, _, err = newest(slots)
+		data, err = h.memory.Load(&memoryStore{session: s})
 		return err
 	})
 	return data, err
 }
 
 // WriteMemory replaces the older object. It is as durable as the token's store.
-// Where its outcome is not known, the next reading says which of the two holds.
+// Where its outcome is not known, the next call looks which of the two holds.
 func (h *HSM) WriteMemory(p []byte) error {
 	if len(p) > hal.MemoryBytes {
 		return ErrTooLarge
 	}
-	h.memory.Lock()
-	defer h.memory.Unlock()
-	return h.use(func(s *session) error { return s.writeMemory(p) })
-}
-
-func (s *session) writeMemory(p []byte) error {
-	slots, objects, err := s.readSlots()
-	if err != nil {
-		return err
-	}
-	_, sequence, err := newest(slots)
-	if err != nil {
-		return err
-	}
-	body := slotBody(sequence+1, p)
-	sum, err := s.sum(slotInput(body))
-	if err != nil {
-		return err
-	}
-	at := int((sequence + 1) % slotsCount)
-	// The value of a data object can not be changed in every token (SoftHSM2
-	// answers CKR_ATTRIBUTE_READ_ONLY), so the older object makes place. The
-	// newer one stands meanwhile.
-	if objects[at] != 0 {
-		if err := s.destroy(objects[at]); err != nil {
-			return err
-		}
-	}
-	_, err = s.create(dataObject(memoryName(at), append(body, sum...)))
-	return err
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	w := pair.Write{Data: p}
+	return h.use(func(s *session) error { return w.Run(&h.memory, &memoryStore{session: s}) })
 }

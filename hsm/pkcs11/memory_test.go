@@ -13,6 +13,7 @@ import (
 
 	p11 "github.com/miekg/pkcs11"
 
+	"strongroom/hsm/internal/pair"
 	"strongroom/vault/hal"
 )
 
@@ -127,7 +128,7 @@ func TestMemoryDamage(t *testing.T) {
 		t.Errorf("written after: %q %v", read(), err)
 	}
 	// A stranger who can write to the token but has not the HMAC key.
-	forged := append(slotBody(99, []byte("forged")), make([]byte, macBytes)...)
+	forged := append(slotBody(pair.Slot{Sequence: 99, Data: []byte("forged")}), make([]byte, macBytes)...)
 	third := replace(1, forged)
 	if got := read(); got != "three" {
 		t.Errorf("a value that nobody wrote: %q", got)

@@ -57,12 +57,9 @@ func (s *session) seal(wrapMechanism uint, aad, plaintext []byte) (sealed []byte
 	if _, err := rand.Read(nonce); err != nil {
 		return nil, err
 	}
-	nonce, ciphertext, err := s.encrypt(key, nonce, aad, plaintext)
+	nonce, ciphertext, err := s.encryptWhole(key, nonce, aad, plaintext)
 	if err != nil {
 		return nil, err
-	}
-	if len(nonce) != nonceBytes || len(ciphertext) != len(plaintext)+tagBytes {
-		return nil, fmt.Errorf("%w: AES-GCM with a nonce of %d bytes, %d for %d", ErrAnswer, len(nonce), len(ciphertext), len(plaintext))
 	}
 	body := sealedBlob{uint32(wrapMechanism), nonce, wrapped, ciphertext}.body()
 	sum, err := s.sum(sealedInput(aad, body))

@@ -27,7 +27,14 @@ func inside(t *testing.T, h *HSM, look func(*session)) {
 func TestSecretsStayInside(t *testing.T) {
 	store(t)
 	h, _ := made(t, "thief")
-	if _, err := h.MakeKey("ake", hal.P256); err != nil {
+	_, err := h.MakeKey("ake", hal.P256)
+	if err == nil {
+		_, err = h.MakeSigningKey("box")
+	}
+	if err == nil {
+		err = h.MakeEpochKey(7)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	wrapped, _, err := h.MakeOPRFKey(hal.P256)
@@ -43,7 +50,17 @@ func TestSecretsStayInside(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for name, key := range map[string]object{"wrap": s.keys.wrap, "seal": s.keys.seal, "mac": s.keys.mac, "ake": k.private} {
+		signs, err := s.key("box")
+		if err != nil {
+			t.Fatal(err)
+		}
+		epoch, err := s.epoch(7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, key := range map[string]object{
+			"wrap": s.keys.wrap, "seal": s.keys.seal, "mac": s.keys.mac, "ake": k.private, "box": signs.private, "epoch": epoch.object,
+		} {
 			for kind, want := range map[uint]byte{
 				p11.CKA_SENSITIVE: 1, p11.CKA_ALWAYS_SENSITIVE: 1, p11.CKA_EXTRACTABLE: 0, p11.CKA_NEVER_EXTRACTABLE: 1, p11.CKA_PRIVATE: 1,
 			} {
@@ -58,7 +75,7 @@ func TestSecretsStayInside(t *testing.T) {
 				t.Errorf("%s: wrapped: %v", name, err)
 			}
 		}
-		for _, key := range []object{s.keys.wrap, s.keys.seal} { // so no copy and no change lifts their rule
+		for _, key := range []object{s.keys.wrap, s.keys.seal, epoch.object} { // so no copy and no change lifts their rule
 			for _, kind := range []uint{p11.CKA_COPYABLE, p11.CKA_MODIFIABLE} {
 				if got, err := s.get(key, kind); err != nil || !bytes.Equal(got, []byte{0}) {
 					t.Errorf("attribute %#x: %v %v", kind, got, err)
@@ -69,7 +86,7 @@ func TestSecretsStayInside(t *testing.T) {
 		value, _, _, _ := parseSealed(sealed)
 		tries := map[string]func() (object, error){
 			"a wrapped key": func() (object, error) {
-				return s.unwrap(WrapAESPad, s.keys.wrap, blob.wrapped, privateKey(true,
+				return s.unwrap(WrapAESPad, s.keys.wrap, blob.wrapped, privateKey(true, false,
 					attribute(p11.CKA_CLASS, p11.CKO_PRIVATE_KEY), attribute(p11.CKA_KEY_TYPE, p11.CKK_EC), attribute(p11.CKA_TOKEN, false)))
 			},
 			"a value's key": func() (object, error) {
@@ -239,7 +256,7 @@ func TestStrangeObjects(t *testing.T) {
 		}
 		pairs := [][2]string{{namedName + "swapped", "spare"}, {"spare", namedName + "doubled"}}
 		for _, pair := range pairs {
-			if _, _, err := s.generatePair(publicKey(place(pair[0])...), privateKey(false, place(pair[1])...)); err != nil {
+			if _, _, err := s.generatePair(publicKey(place(pair[0])...), privateKey(false, false, place(pair[1])...)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -3,6 +3,8 @@
 package pkcs11
 
 import (
+	"fmt"
+
 	p11 "github.com/miekg/pkcs11"
 )
 
@@ -62,11 +64,13 @@ const foundMax = 2
 
 // find looks objects up. None at all is believed only of a session that is
 // logged in: to others a token shows no private object.
-func (s *session) find(t template) ([]object, error) {
+func (s *session) find(t template) ([]object, error) { return s.findUpTo(foundMax, t) }
+
+func (s *session) findUpTo(max int, t template) ([]object, error) {
 	if err := s.ctx.FindObjectsInit(s.handle, t); err != nil {
 		return nil, answered("C_FindObjectsInit", err)
 	}
-	found, _, err := s.ctx.FindObjects(s.handle, foundMax)
+	found, _, err := s.ctx.FindObjects(s.handle, max)
 	end := s.ctx.FindObjectsFinal(s.handle)
 	if err != nil {
 		return nil, answered("C_FindObjects", err)
@@ -133,6 +137,15 @@ func (s *session) encrypt(key object, nonce, aad, plaintext []byte) (used, ciphe
 	}
 	ciphertext, err = s.ctx.Encrypt(s.handle, plaintext)
 	return p.IV(), ciphertext, answered("C_Encrypt (AES-GCM)", err)
+}
+
+// encryptWhole looks whether the token gave what the format has room for.
+func (s *session) encryptWhole(key object, nonce, aad, plaintext []byte) (used, ciphertext []byte, err error) {
+	used, ciphertext, err = s.encrypt(key, nonce, aad, plaintext)
+	if err == nil && (len(used) != nonceBytes || len(ciphertext) != len(plaintext)+tagBytes) {
+		err = fmt.Errorf("%w: AES-GCM with a nonce of %d bytes, %d for %d", ErrAnswer, len(used), len(ciphertext), len(plaintext))
+	}
+	return used, ciphertext, err
 }
 
 func (s *session) decrypt(key object, nonce, aad, ciphertext []byte) ([]byte, error) {

@@ -128,11 +128,16 @@ func opened(t testing.TB, c Config) *HSM {
 	return h.(*HSM)
 }
 
-func (m *maker) Rival(t *testing.T, h hal.HAL) hal.HAL {
-	t.Fatal("not built yet")
-	return nil
+// Rival is logged in as another process would be: SoftHSM2 keeps one login a
+// process, so the place that keeps a second one out is given free for it.
+func (*maker) Rival(t *testing.T, h hal.HAL) hal.HAL {
+	l := h.(*HSM).login
+	l.module.give(l.slot)
+	return opened(t, l.config)
 }
 
+// PutBack puts nothing back: all is in the token. SoftHSM2's own files put
+// back are a token that was taken apart: no promise holds then.
 func (m *maker) PutBack(t *testing.T, h hal.HAL, change func(hal.HAL)) hal.HAL {
 	change(h)
 	return m.Reopen(t, h)

@@ -25,12 +25,16 @@ func neverOut() *p11.Attribute {
 	return attribute(p11.CKA_UNWRAP_TEMPLATE, C.GoBytes(C.rule(), C.ruleBytes))
 }
 
-// generateWrapping makes a wrapping key under that rule, which no copy and no
-// change lifts, or without it in a token that does not know the attributes.
+// generateWrapping makes a wrapping key under that rule.
 func (s *session) generateWrapping(label string) error {
-	t := secretKey(label, p11.CKK_AES, aesBytes, p11.CKA_WRAP, p11.CKA_UNWRAP)
-	ruled := append(t[:len(t):len(t)], neverOut(), attribute(p11.CKA_MODIFIABLE, false), attribute(p11.CKA_COPYABLE, false))
-	_, err := s.generateKey(ruled)
+	return s.generateRuled(secretKey(label, p11.CKK_AES, aesBytes, p11.CKA_WRAP, p11.CKA_UNWRAP), neverOut())
+}
+
+// generateRuled makes a key that no change and no copy outlives, or one without
+// these attributes and rules in a token that does not know them.
+func (s *session) generateRuled(t template, rules ...*p11.Attribute) error {
+	ruled := append(t[:len(t):len(t)], attribute(p11.CKA_MODIFIABLE, false), attribute(p11.CKA_COPYABLE, false))
+	_, err := s.generateKey(append(ruled, rules...))
 	if isCode(err, p11.CKR_ATTRIBUTE_TYPE_INVALID, p11.CKR_ATTRIBUTE_VALUE_INVALID) {
 		_, err = s.generateKey(t)
 	}

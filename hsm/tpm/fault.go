@@ -25,7 +25,7 @@ var (
 		tpm2.TPMRCRetry, tpm2.TPMRCYielded, tpm2.TPMRCTesting,
 	}
 	// What an index that is there and ours never gives.
-	codesIndex = []tpm2.TPMRC{tpm2.TPMRCNVAuthorization, tpm2.TPMRCNVLocked, tpm2.TPMRCNVRange}
+	codesIndex = []tpm2.TPMRC{tpm2.TPMRCNVAuthorization, tpm2.TPMRCNVLocked, tpm2.TPMRCNVRange, tpm2.TPMRCNVUninitialized}
 	// Somebody took out of the TPM what this connection had put there.
 	codesStale = []tpm2.TPMRC{
 		tpm2.TPMRCReferenceH0, tpm2.TPMRCReferenceH1, tpm2.TPMRCReferenceS0, tpm2.TPMRCReferenceS1, tpm2.TPMRCReferenceS2,

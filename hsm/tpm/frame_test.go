@@ -8,6 +8,7 @@ import (
 	"os"
 	"testing"
 
+	"strongroom/hsm/internal/pair"
 	"strongroom/vault/hal"
 )
 
@@ -106,17 +107,17 @@ func FuzzParseKeys(f *testing.F) {
 }
 
 func FuzzParseSlot(f *testing.F) {
-	known := slot{sequence: 2, data: []byte("anchor")}.encode(secret{1})
+	known := encodeSlot(secret{1}, pair.Slot{Sequence: 2, Data: []byte("anchor")})
 	f.Add(known)
-	f.Add(slot{sequence: 1}.encode(secret{1}))
+	f.Add(encodeSlot(secret{1}, pair.Slot{Sequence: 1}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for place := range slotsCount {
 			s, ok := parseSlot(secret{1}, place, b)
-			if ok && !bytes.HasPrefix(b, s.encode(secret{1})) {
+			if ok && !bytes.HasPrefix(b, encodeSlot(secret{1}, s)) {
 				t.Fatalf("%x is read as %v", b, s)
 			}
-			if ok && int(s.sequence%slotsCount) != place {
-				t.Fatalf("slot %d is read in the other's place", s.sequence)
+			if ok && int(s.Sequence%slotsCount) != place {
+				t.Fatalf("slot %d is read in the other's place", s.Sequence)
 			}
 			if _, ok := parseSlot(secret{2}, place, b); ok {
 				t.Fatal("a slot that nobody wrote")

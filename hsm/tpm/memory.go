@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-tpm/tpm2"
 
+	"strongroom/hsm/internal/pair"
 	"strongroom/vault/hal"
 )
 
@@ -36,14 +37,6 @@ const (
 func (s secret) nvPassword() []byte {
 	k := s.derive("nv")
 	return []byte(base64.RawURLEncoding.EncodeToString(k[:24])) // 192 bits in the 32 bytes that an index may have
-}
-
-// memory is what is known of the durable memory. It outlives connections.
-type memory struct {
-	slots   [slotsCount][]byte // as they were last read or written
-	newest  slot
-	pending *slot // its write began, and nobody knows how it ended
-	taken   bool  // a write found what another holder had written
 }
 
 func indexPublic(index uint32, written bool) tpm2.TPMSNVPublic {
@@ -80,8 +73,13 @@ func (h *HSM) defineMemory() error {
 			return errors.Join(err, h.undefine(i))
 		}
 	}
-	if err = h.openMemory(a); err == nil {
-		err = h.writeSlot(a, slot{sequence: sequenceOne})
+	s, err := h.store(a)
+	if err == nil {
+		first := pair.Slot{Sequence: sequenceOne}
+		err = s.Write(sequenceOne%slotsCount, encodeSlot(s.key, first))
+	}
+	if err == nil {
+		_, err = h.memory.Load(s)
 	}
 	if err != nil {
 		return errors.Join(err, h.undefineMemory())
@@ -124,7 +122,7 @@ func (h *HSM) openMemory(a *attached) error {
 	}
 	a.password = h.root.nvPassword()
 	for i := range a.index {
-		if err := a.findIndex(h.keys.index+uint32(i), &a.index[i]); err != nil {
+		if err := a.findIndex(h.keys.index, i); err != nil {
 			return err
 		}
 	}
@@ -134,7 +132,8 @@ func (h *HSM) openMemory(a *attached) error {
 
 // findIndex gives an index with its name, which changes once, when it is
 // written first.
-func (a *attached) findIndex(index uint32, into *tpm2.NamedHandle) error {
+func (a *attached) findIndex(first uint32, place int) error {
+	index := first + uint32(place)
 	got, err := tpm2.NVReadPublic{NVIndex: tpm2.TPMHandle(index)}.Execute(a)
 	if err != nil {
 		return torn(index, err)
@@ -151,7 +150,7 @@ func (a *attached) findIndex(index uint32, into *tpm2.NamedHandle) error {
 	if err != nil {
 		return err
 	}
-	*into = tpm2.NamedHandle{Handle: tpm2.TPMHandle(index), Name: *name}
+	a.index[place], a.written[place] = tpm2.NamedHandle{Handle: tpm2.TPMHandle(index), Name: *name}, want.Attributes.Written
 	return nil
 }
 
@@ -167,35 +166,30 @@ func torn(index uint32, err error) error {
 	return err
 }
 
-// loadMemory reads both slots and keeps the newest.
-func (h *HSM) loadMemory(a *attached) error {
-	if err := h.openMemory(a); err != nil {
-		return err
-	}
-	m := memory{taken: h.memory.taken}
-	for place, index := range a.index {
-		b, err := a.readSlot(index)
-		if err != nil {
-			return err
-		}
-		m.slots[place] = b
-		if s, ok := parseSlot(h.root.derive("memory"), place, b); ok && s.sequence > m.newest.sequence {
-			m.newest = s
-		}
-	}
-	if m.newest.sequence == 0 {
-		return fmt.Errorf("%w: neither slot in the TPM is whole", hal.ErrTorn)
-	}
-	h.memory = m
-	return nil
+// store is the pair's place in the TPM, for one call.
+type store struct {
+	*attached
+	key secret
 }
 
-// readSlot reads as much of an index as its slot has; nothing of one that was
+func (h *HSM) store(a *attached) (store, error) {
+	return store{a, h.root.derive("memory")}, h.openMemory(a)
+}
+
+func (s store) Encode(slot pair.Slot) ([]byte, error) { return encodeSlot(s.key, slot), nil }
+
+func (s store) Parse(place int, raw []byte) (pair.Slot, bool, error) {
+	slot, whole := parseSlot(s.key, place, raw)
+	return slot, whole, nil
+}
+
+// Read reads as much of an index as its slot has; nothing of one that was
 // never written.
-func (a *attached) readSlot(index tpm2.NamedHandle) (b []byte, err error) {
-	for want := min(a.nvBytes, slotBytes); len(b) < want; {
-		part, err := a.readNV(index, len(b), min(want-len(b), a.nvBytes))
-		if errors.Is(err, tpm2.TPMRCNVUninitialized) {
+func (s store) Read(place int) (b []byte, err error) {
+	index := s.index[place]
+	for want := min(s.nvBytes, slotBytes); len(b) < want; {
+		part, err := s.readNV(index, len(b), min(want-len(b), s.nvBytes))
+		if errors.Is(err, tpm2.TPMRCNVUninitialized) && !s.written[place] {
 			return nil, nil
 		}
 		if err != nil {
@@ -212,120 +206,63 @@ func (a *attached) readSlot(index tpm2.NamedHandle) (b []byte, err error) {
 	return b, nil
 }
 
-// writeSlot writes s in its place, reads it back and keeps it. Whatever
-// happens in the middle, the other slot stays.
-func (h *HSM) writeSlot(a *attached, s slot) error {
-	place := int(s.sequence % slotsCount)
-	b := s.encode(h.root.derive("memory"))
-	h.memory.pending = &s
-	index := &a.index[place]
-	for at := 0; at < len(b); at += a.nvBytes {
-		if err := a.writeNV(*index, at, b[at:min(at+a.nvBytes, len(b))]); err != nil {
+// Write writes a slot and reads it back.
+func (s store) Write(place int, raw []byte) error {
+	index := &s.index[place]
+	for at := 0; at < len(raw); at += s.nvBytes {
+		if err := s.writeNV(*index, at, raw[at:min(at+s.nvBytes, len(raw))]); err != nil {
 			return torn(uint32(index.Handle), err)
 		}
-		if s.sequence <= sequenceOne+1 && at == 0 { // the index was written for the first time
-			written := indexPublic(uint32(index.Handle), true)
-			name, err := tpm2.NVName(&written)
-			if err != nil {
-				return err
-			}
-			index.Name = *name
+		if s.written[place] {
+			continue
 		}
+		public := indexPublic(uint32(index.Handle), true)
+		name, err := tpm2.NVName(&public)
+		if err != nil {
+			return err
+		}
+		index.Name, s.written[place] = *name, true
 	}
-	back, err := a.readSlot(*index)
-	if err != nil {
-		return err
+	back, err := s.Read(place)
+	if err == nil && !bytes.Equal(back, raw) {
+		err = hal.ErrTaken
 	}
-	h.memory.pending = nil
-	if !bytes.Equal(back, b) {
-		return h.lostMemory()
-	}
-	h.memory.slots[place], h.memory.newest = b, s
-	return nil
-}
-
-// lostMemory: another holder wrote. Nothing is written here any more.
-func (h *HSM) lostMemory() error {
-	h.memory.taken = true
-	return hal.ErrTaken
+	return err
 }
 
 // ReadMemory gives what was last written, from the TPM.
 func (h *HSM) ReadMemory() (data []byte, err error) {
 	err = h.do(func(a *attached) error {
-		if err := h.loadMemory(a); err != nil {
-			return err
+		s, err := h.store(a)
+		if err == nil {
+			data, err = h.memory.Load(s)
 		}
-		data = h.memory.newest.data
-		return nil
+		return err
 	})
 	return data, err
 }
 
 // WriteMemory is durable when it returns: the TPM answers when its NV is
-// written. It looks at the slot that it is to replace, which is also the one
-// that another holder writes first, then writes, then reads back.
+// written.
 //
-// A TPM has no write that compares. On a device, the lock that every holder
-// has on it (see lockDevice) keeps a second one out for as long as the first
-// lives, and a unix socket serves one at a time, so nobody writes in between.
-// Only holders that come in past the lock, by a second device node or a
-// multiplexer on the socket, could each look, then each write: then one write
-// is answered and lost, and its holder's next one finds out. Making such a way
-// in takes root on the machine, who can use the keys without any memory.
+// A TPM has no write that compares: this looks, writes and reads back. On a
+// device, the lock that every holder has on it (see lockDevice) keeps a second
+// one out for as long as the first lives, and a unix socket serves one at a
+// time, so nobody writes in between. Only holders that come in past the lock,
+// by a second device node or a multiplexer on the socket, could each look, then
+// each write: then one write is answered and lost, and its holder's next one
+// finds out. Making such a way in takes root on the machine, who can use the
+// keys without any memory.
 func (h *HSM) WriteMemory(p []byte) error {
 	if len(p) > hal.MemoryBytes {
 		return ErrTooLarge
 	}
-	var mine uint64 // the sequence of what an earlier try wrote
+	w := pair.Write{Data: p}
 	return h.do(func(a *attached) error {
-		if h.memory.taken {
-			return hal.ErrTaken
-		}
-		if err := h.openMemory(a); err != nil {
-			return err
-		}
-		if err := h.settle(a); err != nil {
-			return err
-		}
-		if mine != 0 && h.memory.newest.sequence == mine {
-			return nil
-		}
-		mine = h.memory.newest.sequence + 1
-		place := mine % slotsCount
-		found, err := a.readSlot(a.index[place])
+		s, err := h.store(a)
 		if err != nil {
 			return err
 		}
-		if found == nil && h.memory.slots[place] != nil {
-			return fmt.Errorf("%w: the NV index %#x was made anew by somebody with the TPM owner's rights", hal.ErrTorn, a.index[place].Handle)
-		}
-		if !bytes.Equal(found, h.memory.slots[place]) {
-			return h.lostMemory()
-		}
-		return h.writeSlot(a, slot{mine, append([]byte{}, p...)})
+		return w.Run(&h.memory, s)
 	})
-}
-
-// settle looks how a write ended whose answer was lost: it is there, or what
-// it replaces is, or a part of it.
-func (h *HSM) settle(a *attached) error {
-	s := h.memory.pending
-	if s == nil {
-		return nil
-	}
-	place := int(s.sequence % slotsCount)
-	found, err := a.readSlot(a.index[place])
-	if err != nil {
-		return err
-	}
-	_, whole := parseSlot(h.root.derive("memory"), place, found)
-	switch {
-	case bytes.Equal(found, s.encode(h.root.derive("memory"))):
-		h.memory.newest = *s
-	case whole && !bytes.Equal(found, h.memory.slots[place]):
-		return h.lostMemory()
-	}
-	h.memory.slots[place], h.memory.pending = found, nil
-	return nil
 }

@@ -13,7 +13,8 @@ type nv struct {
 	password    []byte
 	read, write tpm2.Session
 	index       [slotsCount]tpm2.NamedHandle // of the durable memory
-	found       bool                         // index was looked up
+	written     [slotsCount]bool
+	found       bool // index was looked up
 
 }
 

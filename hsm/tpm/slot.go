@@ -5,31 +5,26 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 
+	"strongroom/hsm/internal/pair"
 	"strongroom/vault/hal"
 )
 
 const (
-	slotsCount = 2
+	slotsCount = pair.Places
 	slotHeader = 10
 	slotMAC    = sha256.Size
 	slotBytes  = slotHeader + hal.MemoryBytes + slotMAC
 	lengthNone = 0xffff // of the slot that Create writes: nothing was written yet
 )
 
-// slot is one whole slot.
-type slot struct {
-	sequence uint64
-	data     []byte // nil: nothing was written yet
-}
-
-func (s slot) encode(key secret) []byte {
-	n := len(s.data)
-	if s.data == nil {
+func encodeSlot(key secret, s pair.Slot) []byte {
+	n := len(s.Data)
+	if s.Data == nil {
 		n = lengthNone
 	}
-	b := binary.BigEndian.AppendUint64(nil, s.sequence)
+	b := binary.BigEndian.AppendUint64(nil, s.Sequence)
 	b = binary.BigEndian.AppendUint16(b, uint16(n))
-	b = append(b, s.data...)
+	b = append(b, s.Data...)
 	return append(b, slotSum(key, b)...)
 }
 
@@ -53,7 +48,7 @@ func slotSize(b []byte) (size int, ok bool) {
 
 // parseSlot reads the slot at place 0 or 1. What follows it is of an older,
 // longer one.
-func parseSlot(key secret, place int, b []byte) (s slot, ok bool) {
+func parseSlot(key secret, place int, b []byte) (s pair.Slot, ok bool) {
 	size, ok := slotSize(b)
 	if !ok || size > len(b) {
 		return s, false
@@ -62,9 +57,9 @@ func parseSlot(key secret, place int, b []byte) (s slot, ok bool) {
 	if !hmac.Equal(slotSum(key, body), b[len(body):size]) {
 		return s, false
 	}
-	s.sequence = binary.BigEndian.Uint64(body)
+	s.Sequence = binary.BigEndian.Uint64(body)
 	if binary.BigEndian.Uint16(body[8:]) != lengthNone {
-		s.data = append([]byte{}, body[slotHeader:]...)
+		s.Data = append([]byte{}, body[slotHeader:]...)
 	}
-	return s, int(s.sequence%slotsCount) == place && s.sequence > 0
+	return s, int(s.Sequence%slotsCount) == place && s.Sequence > 0
 }

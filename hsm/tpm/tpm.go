@@ -33,6 +33,7 @@ import (
 	"sync"
 	"time"
 
+	"strongroom/hsm/internal/pair"
 	"strongroom/vault/hal"
 )
 
@@ -91,8 +92,8 @@ type HSM struct {
 	closed  chan struct{}
 	once    sync.Once
 
-	at     *attached // guarded by turn; nil without a connection
-	memory memory    // guarded by turn
+	at     *attached   // guarded by turn; nil without a connection
+	memory pair.Memory // guarded by turn
 
 	mu   sync.RWMutex // guards what follows; taken after turn, never while the TPM is asked
 	gone bool

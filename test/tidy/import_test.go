@@ -21,7 +21,7 @@ var allowed = map[string][]string{
 	"vault":      {"vault/hal", "vault/internal/**", "protocol/wire", "protocol/channel", "protocol/opaque", "protocol/bundle", "protocol/token"},
 	"vault/hal":  {"protocol/wire"},
 	"box":        {"vault", "vault/hal", "protocol/wire"},
-	"hsm/*":      {"vault/hal"},
+	"hsm/*":      {"vault/hal", "hsm/internal/**"},
 	"client":     {"protocol/**"},
 	"backup":     {"store", "backup/**"}, // it is handed 32 bytes, never a protocol
 	"store":      {},

@@ -79,7 +79,7 @@ func trusted(t tree) (rooms map[string]int, sum int) {
 		}
 	}
 	for room, n := range rooms {
-		if under(room, "hsm") {
+		if under(room, "hsm") && !under(room, "hsm/internal") { // what providers share comes with each
 			provider = max(provider, n)
 		} else {
 			sum += n
