@@ -27,6 +27,8 @@ func TestMain(m *testing.M) {
 		exitOn(playBackup(os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5:]))
 	case "fixture":
 		exitOn(playFixture(os.Args[1], os.Args[2]))
+	case "restore":
+		exitOn(playRestore(os.Args[1], os.Args[2], os.Args[3]))
 	default:
 		os.Exit(m.Run())
 	}
@@ -116,12 +118,46 @@ func playBackup(repository, state, cut, host string, paths []string) error {
 	return err
 }
 
-// killer is a store in a process that is killed at a certain put.
+// playRestore restores and kills itself when it asks for more than so many
+// bytes.
+func playRestore(repository, target, cut string) error {
+	d, err := dir.Open(repository)
+	if err != nil {
+		return err
+	}
+	most, err := strconv.Atoi(cut)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	r, err := Open(ctx, &killer{Store: d, getMax: int64(most)}, testKey)
+	if err != nil {
+		return err
+	}
+	_, err = r.Restore(ctx, "latest", target, RestoreOptions{})
+	return err
+}
+
+// killer is a store in a process that is killed at a certain put, or
+// after a certain number of bytes.
 type killer struct {
 	store.Store
 	at    int64
 	after bool
 	puts  atomic.Int64
+
+	getMax int64 // bytes; 0 any
+	got    atomic.Int64
+}
+
+func (k *killer) Get(ctx context.Context, name string, offset, length int64) ([]byte, error) {
+	if k.getMax > 0 && k.got.Load() > k.getMax {
+		syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	}
+	b, err := k.Store.Get(ctx, name, offset, length)
+	k.got.Add(int64(len(b)))
+	return b, err
 }
 
 func (k *killer) Put(ctx context.Context, name string, data []byte) error {

@@ -46,6 +46,7 @@ type restore struct {
 	meter    *meter
 	made     map[string]*os.Root // folders; the first ones are held open
 	settle   settler
+	there    present
 	report   RestoreReport
 
 	mu sync.Mutex
@@ -61,6 +62,8 @@ type goal struct {
 	kept  bool         // is there already
 	parts int          // segments that it has
 	left  int          // segments not yet written; restore.mu while they come in
+	part  fs.FileInfo  // the unfinished file that an interrupted restore left; nil if none
+	done  []bool       // which segments that has
 
 	opening sync.Mutex  // its temporary file
 	begun   atomic.Bool // has a temporary file
@@ -88,7 +91,7 @@ func (r *Repository) Restore(ctx context.Context, snapshot, target string, opt R
 	defer j.close()
 	for _, step := range []func(context.Context) error{j.plan, j.look, j.write, j.finish} {
 		if err := step(ctx); err != nil {
-			j.clean()
+			j.clean(err)
 			return RestoreReport{}, err
 		}
 	}
@@ -114,6 +117,7 @@ func (j *restore) open(ctx context.Context, snapshot, target string) (err error)
 		return local(ErrTarget, err)
 	}
 	j.root, err = os.OpenRoot(j.target)
+	j.there = present{root: j.root, parts: map[string]bool{}}
 	return local(ErrTarget, err)
 }
 
@@ -257,13 +261,6 @@ func some(names []string) string {
 func (j *restore) temp(g *goal) string {
 	id := j.r.pack.SegmentID(0, []byte(g.name))
 	return path.Join(path.Dir(g.name), scan.PartPrefix+hex.EncodeToString(id[:8])+scan.PartSuffix)
-}
-
-// clean removes temporary files.
-func (j *restore) clean() {
-	for _, g := range j.goals {
-		j.discard(g)
-	}
 }
 
 // close lets go of the target.

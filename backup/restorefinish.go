@@ -32,6 +32,7 @@ func (j *restore) finish(ctx context.Context) error {
 			j.report.FilesKept++
 		}
 	}
+	j.sweep()
 	if err := syncFolders(j.root, j.folders()); err != nil {
 		return local(ErrTarget, err)
 	}

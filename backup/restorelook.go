@@ -25,20 +25,11 @@ func (j *restore) look(ctx context.Context) error {
 		if g.lost {
 			continue
 		}
-		info, err := j.root.Lstat(g.name)
-		same, replaceable := false, true
-		if err == nil {
-			same, replaceable = j.same(g, info, buf), !info.IsDir()
-		} else if !os.IsNotExist(err) && !isNotDir(err) {
+		differs, err := j.lookAt(g, buf)
+		if err != nil {
 			return local(ErrTarget, err)
 		}
-		if g.entry.Kind == pack.EntryDatabase && !same && j.hasSide(g) {
-			err = nil // a log beside it would be taken for this database's
-		}
-		if g.kept = same; same || err != nil {
-			continue
-		}
-		if !replaceable || !j.opt.Overwrite {
+		if differs {
 			differ = append(differ, g.name)
 		}
 	}
@@ -46,6 +37,38 @@ func (j *restore) look(ctx context.Context) error {
 		return fmt.Errorf("%w: %d in %s (%s); nothing was written", ErrDiffers, len(differ), j.target, some(differ))
 	}
 	return nil
+}
+
+// lookAt finds out whether a goal is there already, whole or in part, and
+// whether something else stands in its way.
+func (j *restore) lookAt(g *goal, buf []byte) (differs bool, err error) {
+	there, err := j.there.has(g.name)
+	if err != nil {
+		return false, err
+	}
+	if there {
+		info, err := j.root.Lstat(g.name)
+		switch {
+		case err == nil && j.same(g, info, buf):
+			g.kept = true
+		case err == nil:
+			differs = info.IsDir() || !j.opt.Overwrite
+		case !os.IsNotExist(err) && !isNotDir(err):
+			return false, err
+		}
+	}
+	if g.entry.Kind != pack.EntryFile && g.entry.Kind != pack.EntryDatabase {
+		return differs, nil
+	}
+	part, err := j.there.hasPart(j.temp(g))
+	if part && !g.kept {
+		j.resume(g, buf)
+	}
+	if g.entry.Kind == pack.EntryDatabase && !g.kept {
+		// A log beside it would be taken for this database's.
+		differs = differs || j.hasSide(g) && !j.opt.Overwrite
+	}
+	return differs, err
 }
 
 // same tells whether what is there is what the snapshot has.

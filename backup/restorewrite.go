@@ -51,26 +51,31 @@ func (j *restore) write(ctx context.Context) error {
 func (j *restore) begin(g *goal) (ids []pack.ID, err error) {
 	switch g.entry.Kind {
 	case pack.EntryFile:
+		g.parts = len(g.ids)
 		for i, id := range g.ids {
-			j.uses[id] = append(j.uses[id], use{goal: g, offset: int64(i) * chunk.FileBytes})
+			if !g.isDone(i) {
+				j.uses[id] = append(j.uses[id], use{goal: g, offset: int64(i) * chunk.FileBytes})
+				ids = append(ids, id)
+			}
 		}
-		ids = g.ids
 	case pack.EntryDatabase:
 		err = g.image.Groups(func(group chunk.Group) error {
-			j.uses[group.ID] = append(j.uses[group.ID], use{goal: g, group: &group})
-			ids = append(ids, group.ID)
+			if g.parts++; !g.isDone(g.parts - 1) {
+				j.uses[group.ID] = append(j.uses[group.ID], use{goal: g, group: &group})
+				ids = append(ids, group.ID)
+			}
 			return nil
 		})
 	default:
 		return nil, nil // folders are there, links come last
 	}
-	g.parts, g.left = len(ids), len(ids)
+	g.left = len(ids)
 	j.meter.update(false, func(p *Progress) {
 		p.FilesTotal++
 		p.BytesTotal += g.entry.Size
 	})
 	if err == nil && g.left == 0 {
-		err = j.empty(g)
+		err = j.complete(g)
 	}
 	return ids, err
 }
@@ -190,6 +195,11 @@ func (j *restore) openTemp(g *goal) (*os.File, error) {
 	if g.begun.Load() {
 		return in.OpenFile(name, os.O_WRONLY, 0)
 	}
+	if g.part != nil {
+		f, err := j.reopen(g, in, name)
+		g.begun.Store(err == nil)
+		return f, err
+	}
 	const fresh = os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	f, err := in.OpenFile(name, fresh, 0o600)
 	if os.IsExist(err) {
@@ -230,8 +240,16 @@ func (j *restore) writePages(f *os.File, u use, plain []byte) error {
 	return nil
 }
 
-// empty makes a file that has no segment.
-func (j *restore) empty(g *goal) error {
+// complete finishes a file that needs no segment: it has none, or an
+// interrupted restore left all of them.
+func (j *restore) complete(g *goal) error {
+	if g.part != nil { // it may have its mode already, by which it can not be opened
+		g.begun.Store(true)
+		in, name := j.at(j.temp(g))
+		if err := in.Chmod(name, 0o600); err != nil {
+			return err
+		}
+	}
 	f, err := j.openTemp(g)
 	if err != nil {
 		return err
