@@ -47,6 +47,8 @@ func TestRestoreLendsNobodysRights(t *testing.T) {
 	}
 }
 
+func (e *endless) SkipHole(int64) bool { return false }
+
 // endless is a file that never ends: somebody writes faster than we read.
 type endless struct{ read int64 }
 
@@ -58,16 +60,21 @@ func (e *endless) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// solid is a file without holes.
+type solid struct{ io.Reader }
+
+func (solid) SkipHole(int64) bool { return false }
+
 func TestEndlessFileEnds(t *testing.T) {
 	r := mustCreate(t, mem.New())
 	b := &run{r: r, w: r.pack.NewWriter(t.Context())}
 	defer b.w.Close()
 	const limit = 3*chunk.FileBytes + 5
-	ids, size, err := b.segments(&endless{}, limit, make([]byte, chunk.FileBytes))
+	ids, size, err := b.segments(&endless{}, limit, 0, make([]byte, chunk.FileBytes))
 	if err != nil || size != limit || len(ids) != 4 {
 		t.Fatal(len(ids), size, err)
 	}
-	if ids, size, err := b.segments(bytes.NewReader([]byte("short")), limit, make([]byte, chunk.FileBytes)); err != nil || size != 5 || len(ids) != 1 {
+	if ids, size, err := b.segments(solid{bytes.NewReader([]byte("short"))}, limit, 0, make([]byte, chunk.FileBytes)); err != nil || size != 5 || len(ids) != 1 {
 		t.Fatal(len(ids), size, err)
 	}
 }

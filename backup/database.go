@@ -243,6 +243,6 @@ func (b *run) databaseEntry(it *item, image *chunk.Image) error {
 		d.Layers = append(d.Layers, out)
 	}
 	it.entry = it.newEntry(pack.EntryDatabase)
-	it.entry.Size, it.entry.Database = int64(d.PageBytes)*int64(d.Pages), d
+	it.entry.Size, it.entry.Database, it.entry.Attributes = int64(d.PageBytes)*int64(d.Pages), d, b.attributes(it.Full)
 	return nil
 }

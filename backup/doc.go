@@ -12,6 +12,7 @@ import (
 	"errors"
 
 	"strongroom/backup/pack"
+	"strongroom/backup/scan"
 )
 
 var (
@@ -30,6 +31,12 @@ var (
 	// ErrDiffers: a restore found other content where it would write, and
 	// wrote nothing.
 	ErrDiffers = errors.New("backup: other content is in the way")
+	// ErrSelection: nothing in the snapshot is what was chosen.
+	ErrSelection = errors.New("backup: nothing in this snapshot matches")
+	// ErrPattern: a pattern is malformed.
+	ErrPattern = scan.ErrPattern
+	// ErrVerify: what was written is not what is read back.
+	ErrVerify = errors.New("backup: what was written reads otherwise from the disk")
 	// ErrTarget: the folder to restore into can not be written (full,
 	// read-only, not a folder). What was restored whole stays.
 	ErrTarget = errors.New("the folder to restore into can not be written")

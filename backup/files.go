@@ -69,8 +69,11 @@ func (b *run) plainItems() (out []*item) {
 		case !it.database && !side[it.Full]:
 			out = append(out, it)
 		}
+		if it.Kind == scan.KindDir {
+			it.entry.Attributes = b.attributes(it.Full)
+		}
 	}
-	return out
+	return b.oneOfEach(out)
 }
 
 func (it *item) newEntry(kind pack.EntryKind) *pack.Entry {
@@ -85,7 +88,11 @@ func (b *run) file(ctx context.Context, it *item, buf []byte) error {
 	}
 	old := b.old.seen[it.Full]
 	ids, size, now, fresh := b.unchanged(it, old)
-	if !fresh {
+	var attributes []pack.Attribute
+	if fresh {
+		attributes = old.Attributes
+	} else {
+		attributes = b.attributes(it.Full)
 		var failed *readError
 		var err error
 		ids, size, now, err = b.readFile(it, buf)
@@ -101,11 +108,17 @@ func (b *run) file(ctx context.Context, it *item, buf []byte) error {
 	if err != nil {
 		return err
 	}
-	it.entry = it.newEntry(pack.EntryFile)
-	it.entry.Size, it.entry.ModNanos, it.entry.Content = size, now.ModNanos, &refs
 	joined := joinIDs(ids)
-	b.remember(it, &seen{Path: it.Full, Stat: now, IDs: joined}, old != nil && string(old.IDs) != string(joined))
-	b.meter.add(1, it.Size, it.Full)
+	for _, name := range append([]*item{it}, it.names...) {
+		name.entry = name.newEntry(pack.EntryFile)
+		name.entry.Size, name.entry.ModNanos, name.entry.Content, name.entry.Attributes = size, now.ModNanos, &refs, attributes
+		if len(it.names) > 0 {
+			name.entry.Same = b.sameNumber(it)
+		}
+		old := b.old.seen[name.Full]
+		b.remember(name, &seen{Path: name.Full, Stat: now, IDs: joined, Attributes: attributes}, old != nil && string(old.IDs) != string(joined))
+		b.meter.add(1, name.Size, name.Full)
+	}
 	return nil
 }
 
@@ -147,7 +160,7 @@ func (b *run) readFile(it *item, buf []byte) (ids []pack.ID, size int64, now sca
 			return nil, 0, now, &readError{err}
 		}
 		f.Rewind()
-		if ids, size, err = b.segments(f, before.Size+growthBytesMax, buf); err != nil {
+		if ids, size, err = b.segments(f, before.Size+growthBytesMax, it.holes(before), buf); err != nil {
 			return nil, 0, now, err
 		}
 		if now, err = f.Stat(); err != nil {
@@ -167,23 +180,45 @@ func (b *run) readFile(it *item, buf []byte) (ids []pack.ID, size int64, now sca
 // system that has no end.
 const growthBytesMax = 64 << 20
 
-// segments reads f, at most limit bytes of it, and stores each segment.
-func (b *run) segments(f io.Reader, limit int64, buf []byte) (ids []pack.ID, size int64, err error) {
+// holes is how many bytes of a file may be holes: all of it, or nothing where
+// that was seen not to be so.
+func (it *item) holes(now scan.Stat) int64 {
+	if it.Sparse {
+		return now.Size
+	}
+	return 0
+}
+
+// segments reads f, at most limit bytes of it, of which the first may be
+// holes, and stores each segment.
+func (b *run) segments(f chunk.Holed, limit, holes int64, buf []byte) (ids []pack.ID, size int64, err error) {
 	var store error
-	size, err = chunk.File(io.LimitReader(f, limit), buf, func(segment []byte) error {
-		id := b.r.pack.SegmentID(pack.KindFile, segment)
+	read := int64(0)
+	size, err = chunk.SparseFile(limited{io.LimitReader(f, limit), f}, min(limit, holes), buf, func(segment []byte) error {
+		id := b.hole
+		if &segment[0] != &chunk.Zeros[0] {
+			id, read = b.r.pack.SegmentID(pack.KindFile, segment), read+int64(len(segment))
+		}
 		_, store = b.w.Add(pack.KindFile, id, segment)
 		ids = append(ids, id)
 		return store
 	})
 	b.mu.Lock()
-	b.report.BytesRead += size
+	b.report.BytesRead += read
 	b.mu.Unlock()
 	if err != nil && store == nil {
 		err = &readError{err}
 	}
 	return ids, size, err
 }
+
+// limited is a file of which only the bytes that are read count to a limit.
+type limited struct {
+	io.Reader
+	file chunk.Holed
+}
+
+func (l limited) SkipHole(n int64) bool { return l.file.SkipHole(n) }
 
 // remember keeps what was seen and counts it.
 func (b *run) remember(it *item, now *seen, changed bool) {

@@ -44,7 +44,6 @@ func (b *run) finish(ctx context.Context) error {
 func (b *run) manifest() (*pack.Manifest, error) {
 	m := &pack.Manifest{TimeNanos: b.opt.Now().UnixNano(), Host: b.opt.Host, Device: b.device, Roots: b.roots}
 	rand.Read(m.Snapshot[:])
-	b.sortItems()
 	list := b.w.NewList()
 	for _, it := range b.items {
 		if it.entry == nil {

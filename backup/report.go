@@ -48,6 +48,7 @@ type BackupReport struct {
 	BytesRead, BytesSent          int64 // sent: every object of this backup, as stored
 	PacksSent                     int
 	Head                          Head // that this backup wrote
+	LeftOut                       int  // as asked for; a folder counts once
 	Warnings                      []Warning
 	Elapsed                       time.Duration
 }
@@ -64,6 +65,8 @@ type RestoreReport struct {
 	Snapshot  SnapshotInfo
 	Files     int // written, databases among them, links not
 	FilesKept int // were there already, as they should be
+	Blocked   int // of a dry run: other content is in the way
+	Verified  int // read again from the disk, and as they should be
 	Databases int
 	Bytes     int64    // written
 	Damaged   []Damage // what could not be restored

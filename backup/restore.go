@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,18 @@ type RestoreOptions struct {
 	// Overwrite replaces files of other content. A folder is never replaced
 	// by a file.
 	Overwrite bool
+	// Include chooses what is restored, by scan.Patterns against the paths
+	// below the target or the full paths of the device; empty is all.
+	Include []string
+	// DryRun looks and writes nothing, not even the target. Plan is told of
+	// every path what would be done with it.
+	DryRun bool
+	Plan   func(path, action string, bytes int64)
+	// Verify reads every file that was written from the disk again and holds it
+	// against the backup: ErrVerify names those that differ.
+	Verify bool
+
+	naming *naming // for tests: a target of another system
 }
 
 // restore is one restore.
@@ -45,11 +58,18 @@ type restore struct {
 	listLost bool           // so that not even the names of some files are known
 	meter    *meter
 	made     map[string]*os.Root // folders; the first ones are held open
-	settle   settler
-	there    present
-	report   RestoreReport
 
-	mu sync.Mutex
+	verifying bool // what is read was just written: from the disk, not from memory
+
+	settle settler
+	there  present
+	choice *choice
+	placer *placer
+	hole   pack.ID // of chunk.Zeros: not written
+	report RestoreReport
+
+	mu      sync.Mutex
+	refused map[string]bool // guarded by mu: extended attributes that the target does not take
 }
 
 // goal is one thing to restore.
@@ -60,10 +80,17 @@ type goal struct {
 	image *chunk.Image // of a database
 	lost  bool         // can not be restored whole
 	kept  bool         // is there already
-	parts int          // segments that it has
-	left  int          // segments not yet written; restore.mu while they come in
-	part  fs.FileInfo  // the unfinished file that an interrupted restore left; nil if none
-	done  []bool       // which segments that has
+
+	source  string // its name before it got a place, where that is needed
+	around  bool   // a folder that only leads to what is restored
+	inWay   bool   // something else is there
+	blocked bool   // and may not be replaced
+	first   *goal  // that this one is another name of (a hard link); nil if none
+
+	parts int         // segments that it has
+	left  int         // segments not yet written; restore.mu while they come in
+	part  fs.FileInfo // the unfinished file that an interrupted restore left; nil if none
+	done  []bool      // which segments that has
 
 	opening sync.Mutex  // its temporary file
 	begun   atomic.Bool // has a temporary file
@@ -83,13 +110,17 @@ type use struct {
 // error (ErrDamaged); everything else is restored.
 func (r *Repository) Restore(ctx context.Context, snapshot, target string, opt RestoreOptions) (RestoreReport, error) {
 	start := time.Now()
-	j := &restore{r: r, opt: opt, uses: map[pack.ID][]use{}, made: map[string]*os.Root{}, meter: &meter{tell: opt.Progress}}
+	j := &restore{r: r, opt: opt, uses: map[pack.ID][]use{}, made: map[string]*os.Root{}, refused: map[string]bool{}, meter: &meter{tell: opt.Progress}}
 	j.meter.phase(PhaseScan)
 	if err := j.open(ctx, snapshot, target); err != nil {
 		return RestoreReport{}, err
 	}
 	defer j.close()
-	for _, step := range []func(context.Context) error{j.plan, j.look, j.write, j.finish} {
+	steps := []func(context.Context) error{j.plan, j.look, j.write, j.finish, j.verify}
+	if opt.DryRun {
+		steps = steps[:2]
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			j.clean(err)
 			return RestoreReport{}, err
@@ -110,15 +141,34 @@ func (j *restore) open(ctx context.Context, snapshot, target string) (err error)
 	}
 	j.report.Snapshot = info(j.manifest)
 	j.names = rootNames(j.manifest.Roots)
-	if err := os.MkdirAll(target, 0o755); err != nil {
+	if j.choice, err = newChoice(j.opt.Include, j.manifest.Roots, j.names); err != nil {
+		return err
+	}
+	j.hole = j.r.pack.SegmentID(pack.KindFile, chunk.Zeros)
+	if err := j.openTarget(target); err != nil {
 		return local(ErrTarget, err)
+	}
+	n := namingOf(j.root, j.target, !j.opt.DryRun)
+	if j.opt.naming != nil {
+		n = *j.opt.naming
+	}
+	j.placer, j.there = newPlacer(n), present{root: j.root, folds: n.folds, parts: map[string]bool{}}
+	return nil
+}
+
+func (j *restore) openTarget(target string) (err error) {
+	if _, err := os.Stat(target); os.IsNotExist(err) && j.opt.DryRun {
+		j.target, err = filepath.Abs(target)
+		return err
+	}
+	if err := os.MkdirAll(target, 0o755); err != nil {
+		return err
 	}
 	if j.target, err = realPath(target); err != nil {
-		return local(ErrTarget, err)
+		return err
 	}
 	j.root, err = os.OpenRoot(j.target)
-	j.there = present{root: j.root, parts: map[string]bool{}}
-	return local(ErrTarget, err)
+	return err
 }
 
 // local marks an error of this machine's own files, so that nobody looks for
@@ -137,10 +187,11 @@ func (j *restore) plan(ctx context.Context) error {
 	var unsafe error
 	fault := j.r.pack.Entries(ctx, j.manifest, func(e *pack.Entry) error {
 		g := &goal{entry: e}
-		if g.name, unsafe = j.place(e); unsafe != nil {
+		var name string
+		if name, g.name, unsafe = j.place(e); unsafe != nil {
 			return unsafe
 		}
-		j.goals = append(j.goals, g)
+		j.goals = append(j.goals, j.choice.take(g, name)...)
 		return ctx.Err()
 	})
 	if unsafe != nil || ctx.Err() != nil {
@@ -152,29 +203,39 @@ func (j *restore) plan(ctx context.Context) error {
 		}
 		j.listLost = true
 	}
+	if len(j.goals) == 0 && !j.choice.all {
+		return fmt.Errorf("%w: %s", ErrSelection, some(j.opt.Include))
+	}
 	for _, g := range j.goals {
 		if err := j.content(ctx, g); err != nil {
 			return err
 		}
 	}
+	j.findLinks()
 	return nil
 }
 
 // place is where an entry goes, below the target. Attack: a list that names
 // "../../.ssh/authorized_keys". Only who holds K can write one; still no path
 // leaves the target, and os.Root follows no link out of it either.
-func (j *restore) place(e *pack.Entry) (string, error) {
+func (j *restore) place(e *pack.Entry) (name, place string, err error) {
 	if int(e.Root) >= len(j.names) {
-		return "", fmt.Errorf("%w: root %d", ErrUnsafe, e.Root)
+		return "", "", fmt.Errorf("%w: root %d", ErrUnsafe, e.Root)
 	}
-	name := j.names[e.Root]
+	name = j.names[e.Root]
 	if e.Path != "" {
 		name += "/" + e.Path
 	}
-	if !filepath.IsLocal(filepath.FromSlash(name)) || path.Clean(name) != name || strings.ContainsRune(name, 0) {
-		return "", fmt.Errorf("%w: %q", ErrUnsafe, name)
+	if path.Clean(name) != name || name == ".." || strings.HasPrefix(name, "../") || path.IsAbs(name) || strings.ContainsRune(name, 0) {
+		return "", "", fmt.Errorf("%w: %q", ErrUnsafe, name)
 	}
-	return name, nil
+	if place = j.placer.place(name); !filepath.IsLocal(filepath.FromSlash(place)) {
+		return "", "", fmt.Errorf("%w: %q", ErrUnsafe, place)
+	}
+	if path.Base(place) != path.Base(name) {
+		j.report.Warnings = append(j.report.Warnings, Warning{Path: name, What: "the target can not keep this name beside the others: it is restored as " + strconv.Quote(place)})
+	}
+	return name, place, nil
 }
 
 // content finds the segments of a file or the image of a database.
@@ -270,5 +331,7 @@ func (j *restore) close() {
 			f.Close()
 		}
 	}
-	j.root.Close()
+	if j.root != nil {
+		j.root.Close()
+	}
 }

@@ -21,6 +21,9 @@ func (j *restore) finish(ctx context.Context) error {
 			}
 		}
 	}
+	if err := j.makeNames(); err != nil {
+		return local(ErrTarget, err)
+	}
 	for i := len(j.goals) - 1; i >= 0; i-- { // those within before those around
 		if err := j.attributes(j.goals[i]); err != nil {
 			return local(ErrTarget, err)
@@ -65,8 +68,14 @@ func (j *restore) link(g *goal) error {
 
 // attributes sets mode and time of folders, and of files that were there.
 func (j *restore) attributes(g *goal) error {
-	if g.lost || g.entry.Kind == pack.EntrySymlink || g.entry.Kind != pack.EntryDir && !g.kept {
+	if g.lost || g.entry.Kind == pack.EntrySymlink || g.entry.Kind != pack.EntryDir && !g.kept || g.around && g.kept {
 		return nil
+	}
+	if len(g.entry.Attributes) > 0 {
+		if f, err := j.root.Open(g.name); err == nil { // one that may not be read keeps what it has
+			j.setAttributes(g, f)
+			f.Close()
+		}
 	}
 	if err := j.root.Chmod(g.name, j.mode(g)); err != nil {
 		return err

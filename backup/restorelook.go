@@ -29,9 +29,13 @@ func (j *restore) look(ctx context.Context) error {
 		if err != nil {
 			return local(ErrTarget, err)
 		}
-		if differs {
+		if g.blocked = differs; differs {
 			differ = append(differ, g.name)
 		}
+	}
+	if j.opt.DryRun {
+		j.tellPlan()
+		return nil
 	}
 	if len(differ) > 0 {
 		return fmt.Errorf("%w: %d in %s (%s); nothing was written", ErrDiffers, len(differ), j.target, some(differ))
@@ -52,6 +56,7 @@ func (j *restore) lookAt(g *goal, buf []byte) (differs bool, err error) {
 		case err == nil && j.same(g, info, buf):
 			g.kept = true
 		case err == nil:
+			g.inWay = true
 			differs = info.IsDir() || !j.opt.Overwrite
 		case !os.IsNotExist(err) && !isNotDir(err):
 			return false, err
@@ -61,10 +66,10 @@ func (j *restore) lookAt(g *goal, buf []byte) (differs bool, err error) {
 		return differs, nil
 	}
 	part, err := j.there.hasPart(j.temp(g))
-	if part && !g.kept {
+	if part && !g.kept && g.first == nil && !j.opt.DryRun {
 		j.resume(g, buf)
 	}
-	if g.entry.Kind == pack.EntryDatabase && !g.kept {
+	if g.entry.Kind == pack.EntryDatabase && !g.kept && j.root != nil {
 		// A log beside it would be taken for this database's.
 		differs = differs || j.hasSide(g) && !j.opt.Overwrite
 	}
@@ -88,18 +93,32 @@ func (j *restore) same(g *goal, info fs.FileInfo, buf []byte) bool {
 		return false
 	}
 	defer f.Close()
+	if j.verifying {
+		f.Uncache()
+	}
 	if g.entry.Kind == pack.EntryDatabase {
 		return !j.hasSide(g) && j.samePages(g, f)
 	}
-	at := 0
-	_, err = chunk.File(f, buf, func(segment []byte) error {
-		if at >= len(g.ids) || j.r.pack.SegmentID(pack.KindFile, segment) != g.ids[at] {
+	at, holes := 0, int64(0)
+	if scan.Sparse(info) {
+		holes = g.entry.Size
+	}
+	_, err = chunk.SparseFile(f, holes, buf, func(segment []byte) error {
+		if at >= len(g.ids) || j.segmentID(segment) != g.ids[at] {
 			return ErrDiffers
 		}
 		at++
 		return nil
 	})
 	return err == nil && at == len(g.ids)
+}
+
+// segmentID is the id of a part of a file. That of a hole is known.
+func (j *restore) segmentID(segment []byte) pack.ID {
+	if len(segment) > 0 && &segment[0] == &chunk.Zeros[0] {
+		return j.hole
+	}
+	return j.r.pack.SegmentID(pack.KindFile, segment)
 }
 
 func (j *restore) samePages(g *goal, f *scan.File) bool {

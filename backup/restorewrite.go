@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ func (j *restore) write(ctx context.Context) error {
 	j.startSettler(cancel)
 	var ids []pack.ID
 	for _, g := range j.goals {
-		if g.lost || g.kept {
+		if g.lost || g.kept || g.first != nil {
 			continue
 		}
 		need, err := j.begin(g)
@@ -53,7 +54,7 @@ func (j *restore) begin(g *goal) (ids []pack.ID, err error) {
 	case pack.EntryFile:
 		g.parts = len(g.ids)
 		for i, id := range g.ids {
-			if !g.isDone(i) {
+			if !g.isDone(i) && !j.isHole(g, id) {
 				j.uses[id] = append(j.uses[id], use{goal: g, offset: int64(i) * chunk.FileBytes})
 				ids = append(ids, id)
 			}
@@ -166,7 +167,7 @@ func (j *restore) writeUse(u use, plain []byte) error {
 	} else if u.offset+int64(len(plain)) > u.goal.entry.Size {
 		err = fmt.Errorf("%w: its parts are longer than the file", pack.ErrMalformed)
 	} else {
-		_, err = f.WriteAt(plain, u.offset)
+		err = writeSparse(f, plain, u.offset, u.goal.part == nil)
 	}
 	if err != nil {
 		return errors.Join(err, f.Close())
@@ -176,6 +177,39 @@ func (j *restore) writeUse(u use, plain []byte) error {
 	}
 	return j.whole(u.goal, f)
 }
+
+// holeBytes is the least that is left out of a file as a hole.
+const holeBytes = 64 << 10
+
+// writeSparse writes at an offset, but for zeros where holes will do.
+func writeSparse(f *os.File, plain []byte, offset int64, holes bool) error {
+	for len(plain) > 0 {
+		n := len(plain)
+		if holes {
+			n = solidBytes(plain)
+		}
+		if n > 0 {
+			if _, err := f.WriteAt(plain[:n], offset); err != nil {
+				return err
+			}
+		}
+		for n < len(plain) && holes && allZero(plain[n:min(n+holeBytes, len(plain))]) {
+			n = min(n+holeBytes, len(plain))
+		}
+		plain, offset = plain[n:], offset+int64(n)
+	}
+	return nil
+}
+
+// solidBytes is how much of b comes before the first hole, in whole holes.
+func solidBytes(b []byte) (n int) {
+	for n < len(b) && !allZero(b[n:min(n+holeBytes, len(b))]) {
+		n = min(n+holeBytes, len(b))
+	}
+	return n
+}
+
+func allZero(b []byte) bool { return bytes.Equal(b, chunk.Zeros[:len(b)]) }
 
 // lastOf counts a segment that is written, and tells whether it was the last.
 func (j *restore) lastOf(g *goal) bool {
@@ -260,7 +294,9 @@ func (j *restore) complete(g *goal) error {
 // whole gives a temporary file whose segments are all written its size, mode
 // and time, and hands it on to be made durable.
 func (j *restore) whole(g *goal, f *os.File) error {
-	err := errors.Join(f.Truncate(g.entry.Size), f.Chmod(j.mode(g)), f.Close())
+	err := f.Truncate(g.entry.Size) // which takes capabilities away: they come after it
+	j.setAttributes(g, f)
+	err = errors.Join(err, f.Chmod(j.mode(g)), f.Close())
 	when := time.Unix(0, g.entry.ModNanos)
 	in, name := j.at(j.temp(g))
 	if err = errors.Join(err, in.Chtimes(name, when, when)); err != nil {

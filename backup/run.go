@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"strongroom/backup/chunk"
 	"strongroom/backup/pack"
 	"strongroom/backup/scan"
 )
@@ -19,10 +20,18 @@ import (
 type BackupOptions struct {
 	StateDir string
 	Host     string   // a label for people; the machine's name if empty
-	Exclude  []string // patterns: scan.Walker.Exclude
 	Skip     []string // folders that are left out, beside StateDir and the storage
+	Leave    Leave
 	Progress func(Progress)
 	Now      func() time.Time
+}
+
+// Leave says what is left out of a backup, as scan.Walker does it.
+type Leave struct {
+	Patterns     []string // as scan.Patterns
+	Caches       bool     // what is in folders with a CACHEDIR.TAG
+	BytesMax     int64    // larger files; 0 none
+	OtherSystems bool     // what is in folders of other file systems than the root's
 }
 
 // run is one backup.
@@ -41,6 +50,8 @@ type run struct {
 	meter  *meter
 	items  []*item
 	past   map[string]*pack.Database // databases of earlier snapshots; nil until asked for
+	leave  scan.Patterns
+	hole   pack.ID // of chunk.Zeros
 
 	mu     sync.Mutex
 	report BackupReport // guarded by mu while workers run
@@ -53,6 +64,7 @@ type item struct {
 	database bool
 	refused  bool        // a database that SQLite could not read: a plain file
 	entry    *pack.Entry // set when done; nil if it is left out
+	names    []*item     // of the first item: the others
 }
 
 // Backup takes a snapshot of paths. Files that could not be read are in the
@@ -86,9 +98,10 @@ func (b *run) prepare(ctx context.Context, paths []string) (err error) {
 	if b.opt.Host == "" {
 		b.opt.Host, _ = os.Hostname()
 	}
-	if err := scan.CheckPatterns(b.opt.Exclude); err != nil {
+	if b.leave, err = scan.ParsePatterns(b.opt.Leave.Patterns); err != nil {
 		return err
 	}
+	b.hole = b.r.pack.SegmentID(pack.KindFile, chunk.Zeros)
 	if b.roots, err = cleanRoots(paths); err != nil {
 		return err
 	}
@@ -128,12 +141,17 @@ func (b *run) warn(path, what string) {
 // scan walks the roots.
 func (b *run) scan(ctx context.Context) error {
 	for i, root := range b.roots {
-		w := &scan.Walker{Exclude: b.opt.Exclude, Skip: b.skip(), Warn: func(w Warning) { b.warn(w.Path, w.What) }}
+		w := &scan.Walker{
+			Exclude: b.leave, Caches: b.opt.Leave.Caches, BytesMax: b.opt.Leave.BytesMax, OneFileSystem: b.opt.Leave.OtherSystems,
+			Skip: b.skip(), Warn: func(w Warning) { b.warn(w.Path, w.What) },
+		}
 		w.Found = func(n scan.Node) error { return b.found(uint32(i), n) }
 		if err := w.Walk(ctx, root); err != nil {
 			return err
 		}
+		b.report.LeftOut += w.LeftOut
 	}
+	b.sortItems()
 	return nil
 }
 

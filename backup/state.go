@@ -35,6 +35,8 @@ type seen struct {
 	Racy     bool          `cbor:"3,keyasint"` // may have changed since without showing it
 	IDs      []byte        `cbor:"4,keyasint"` // of a plain file's segments, joined
 	Database *seenDatabase `cbor:"5,keyasint,omitempty"`
+
+	Attributes []pack.Attribute `cbor:"6,keyasint,omitempty"` // of a plain file
 }
 
 // seenDatabase is what there is more to a database.
@@ -49,7 +51,7 @@ type savedState struct {
 }
 
 const (
-	stateVersion  = 1
+	stateVersion  = 2 // 1 knew no extended attributes
 	stateFile     = "state"
 	stateBytesMax = 1 << 30
 )

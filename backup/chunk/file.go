@@ -15,6 +15,16 @@ import (
 // 2025/532 on cuts that depend on content), and media do not shift.
 const FileBytes = pack.SegmentBytesMax
 
+// Zeros is the segment that a hole of FileBytes is.
+var Zeros = make([]byte, FileBytes)
+
+// Holed is a file with holes: SkipHole tells whether the next n bytes are one,
+// and goes on behind it if so.
+type Holed interface {
+	io.Reader
+	SkipHole(n int64) bool
+}
+
 // File reads r to its end and gives its segments in order. buf has FileBytes
 // bytes and is used again for each; the last segment may be shorter, an empty
 // file has none.
@@ -34,4 +44,31 @@ func File(r io.Reader, buf []byte, segment func([]byte) error) (total int64, err
 			return total, err
 		}
 	}
+}
+
+// SparseFile is File for a file of size bytes: whole segments that are holes
+// are not read, but given as Zeros. What lies behind size is read as well.
+func SparseFile(r Holed, size int64, buf []byte, segment func([]byte) error) (total int64, err error) {
+	for total+FileBytes <= size {
+		b := Zeros
+		if !r.SkipHole(FileBytes) {
+			b = buf[:FileBytes]
+			if n, err := io.ReadFull(r, b); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+				b = b[:n] // it shrank: who looks at its size again sees that
+			} else if err != nil {
+				return total, err
+			}
+		}
+		if len(b) > 0 {
+			total += int64(len(b))
+			if err := segment(b); err != nil {
+				return total, err
+			}
+		}
+		if len(b) < FileBytes {
+			return total, nil
+		}
+	}
+	more, err := File(r, buf, segment)
+	return total + more, err
 }

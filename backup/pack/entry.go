@@ -1,8 +1,10 @@
 package pack
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"strongroom/backup/seal"
@@ -30,7 +32,18 @@ type Entry struct {
 	Link     string    `cbor:"7,keyasint,omitempty"`
 	Content  *Refs     `cbor:"8,keyasint,omitempty"` // of a file: KindFile
 	Database *Database `cbor:"9,keyasint,omitempty"`
-	// 10: extended attributes, reserved
+	// Attributes ascend by name; of files, databases and folders.
+	Attributes []Attribute `cbor:"10,keyasint,omitempty"`
+	// Same is one number, not 0, for the files of a snapshot that are one file
+	// with several names (hard links); all of them have its content.
+	Same uint64 `cbor:"11,keyasint,omitempty"`
+}
+
+// Attribute is an extended attribute.
+type Attribute struct {
+	_     struct{} `cbor:",toarray"`
+	Name  string
+	Value []byte
 }
 
 // Refs is a list of segments: the ids themselves, or, where they are more
@@ -154,6 +167,8 @@ func checkEntry(e *Entry) *UnknownEntry {
 	switch {
 	case !goodPath(e.Path):
 		return fault(ErrMalformed, "a path that leaves its root")
+	case e.Same != 0 && e.Kind != EntryFile, len(e.Attributes) > 0 && e.Kind == EntrySymlink, !slices.IsSortedFunc(e.Attributes, byName):
+		return fault(ErrMalformed, "not what its kind has")
 	case e.Size < 0, (e.Content != nil) != (e.Kind == EntryFile), (e.Link != "") != (e.Kind == EntrySymlink),
 		(e.Database != nil) != (e.Kind == EntryDatabase):
 		return fault(ErrMalformed, "not what its kind has")
@@ -162,6 +177,9 @@ func checkEntry(e *Entry) *UnknownEntry {
 	}
 	return nil
 }
+
+// byName puts a name before itself, so that one that stands twice is no order.
+func byName(a, b Attribute) int { return cmp.Or(strings.Compare(a.Name, b.Name), -1) }
 
 func checkDatabase(e *Entry, fault func(error, string) *UnknownEntry) *UnknownEntry {
 	d := e.Database

@@ -146,11 +146,15 @@ func bodies() []body {
 	layer := cborMap(n(0), n(5), refs(id), refs(id), refs())
 	db := cborMap(n(512), n(6), cborArray(layer))
 	sqlite := entry(append(append(append(cborHead(5, 7), cborMap(n(4), n(0), cborText("msgstore.db"), n(0o600), n(0), n(3072))[1:]...), 9), db...))
+	attributes := cborArray(cborArray(cborText("system.posix_acl_access"), cborBytes(seq(2, 4))), cborArray(cborText("user.note"), cborBytes(nil)))
+	attributed := entry(append(append(append(cborHead(5, 7), cborMap(n(1), n(0), cborText("media"), n(0o700), n(0), n(0))[1:]...), 10), attributes...))
+	named := entry(append(append(append(append(cborHead(5, 8), cborMap(n(2), n(0), cborText("media/f"), n(0o600), n(0), n(17))[1:]...), 8), refs(id)...), append([]byte{11}, cborHead(0, 1<<40)...)...))
 	snap := cborArray(cborBytes(seq(1, 16)), cborBytes(seq(2, 16)), cborBytes(hash), n(5))
 	index := cborArray(cborBytes(seq(3, 16)), cborBytes(hash))
 	segment := cborArray(cborBytes(id), n(1), n(17), n(34))
 	return []body{
 		{"list", slices.Concat(dir, file, link, sqlite)},
+		{"list", slices.Concat(attributed, named)},
 		{"manifest", cborMap(n(1), cborBytes(seq(1, 16)), n(5), cborText("phone"), cborBytes(seq(0x90, 16)), cborArray(cborText("/data")), cborArray(cborBytes(id)), n(4), n(3089))},
 		{"head", cborMap(n(1), cborBytes(seq(0x90, 16)), n(2), cborBytes(hash), n(5), cborArray(snap), cborArray(index))},
 		{"head", cborMap(n(1), cborBytes(seq(0x90, 16)), n(1), cborBytes(make([]byte, 32)), n(5), cborArray(), cborArray())},
@@ -301,6 +305,16 @@ func (v vectors) badBodies(add adder) {
 	add("list: an absolute path", "list", "", "malformed", entry(n(1), n(0), cborText("/d"), n(0), n(0), n(0)))
 	add("list: an entry of kind 9 with a field of its own", "list", "", "unknown", entry(n(9), n(0), cborText("new"), cborText("what")))
 	add("list: a directory with an unknown field", "list", "", "malformed", append([]byte{22, 0xa7, 1, 1, 2, 0, 3, 0x61, 'd', 4, 0, 5, 0, 6, 0}, 0x18, 0x63, 0x65, 'x', 'a', 't', 't', 'r'))
+	with := func(kind int, key byte, field []byte) []byte {
+		b := append(append(append(cborHead(5, 7), cborMap(n(kind), n(0), cborText("d"), n(0), n(0), n(0))[1:]...), key), field...)
+		return append(binary.AppendUvarint(nil, uint64(len(b))), b...)
+	}
+	attribute := func(name string) []byte { return cborArray(cborText(name), cborBytes(nil)) }
+	add("list: extended attributes out of order", "list", "", "malformed", with(1, 10, cborArray(attribute("user.b"), attribute("user.a"))))
+	add("list: an extended attribute twice", "list", "", "malformed", with(1, 10, cborArray(attribute("user.a"), attribute("user.a"))))
+	add("list: no extended attributes, said", "list", "", "malformed", with(1, 10, cborArray()))
+	add("list: a directory with a second name", "list", "", "malformed", with(1, 11, n(5)))
+	add("list: a second name of number 0", "list", "", "malformed", with(1, 11, n(0)))
 	add("runs: an end in the middle of a number", "runs", "", "malformed", []byte{0, 2, 0x80})
 	add("runs: a number not in its shortest form", "runs", "", "malformed", []byte{0x80, 0, 6})
 	add("list: a length not in its shortest form", "list", "", "malformed", append([]byte{0x8f, 0}, entry(n(1), n(0), cborText("d"), n(0), n(0), n(0))[1:]...))

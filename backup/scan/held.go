@@ -139,6 +139,15 @@ func (f *File) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// SkipHole goes on behind the next n bytes if they are a hole.
+func (f *File) SkipHole(n int64) bool {
+	if !f.hole(f.at, n) {
+		return false
+	}
+	f.at += n
+	return true
+}
+
 // Rewind reads from the beginning again.
 func (f *File) Rewind() { f.at = 0 }
 

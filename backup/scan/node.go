@@ -43,6 +43,9 @@ type Node struct {
 	Kind Kind
 	Mode uint32 // Unix permission bits, with setuid (04000), setgid (02000), sticky (01000)
 	Link string // target of a symbolic link
+	// Links is how many names a file has, 1 where the system does not say.
+	Links  uint64
+	Sparse bool // a file with less on the disk than its size: it may have holes
 	Stat
 }
 

@@ -43,7 +43,7 @@ func TestWalkFindsEverythingOnce(t *testing.T) {
 	socket, err := net.Listen("unix", filepath.Join(root, "sock"))
 	must(t, err)
 	defer socket.Close()
-	w := &Walker{Exclude: []string{"cache", "a/y/*"}, Skip: []string{filepath.Join(root, "state")}}
+	w := &Walker{Exclude: Patterns{"cache", "a/y/*"}, Skip: []string{filepath.Join(root, "state")}}
 	names, warnings := walk(t, w, root)
 	want := []string{"", ".hidden", "a", "a/x", "a/y", "a-b", "a.b", "b", "keep", "keep/cache.txt", "link", "nl\nx", "\xff\xfe"}
 	slices.Sort(names)
@@ -71,9 +71,6 @@ func TestWalkOfALinkAndOfNothing(t *testing.T) {
 	cancel()
 	if err := w.Walk(ctx, root); !errors.Is(err, context.Canceled) {
 		t.Error(err)
-	}
-	if CheckPatterns([]string{"[", "x"}) == nil || CheckPatterns([]string{"*.tmp"}) != nil {
-		t.Error("a malformed pattern passes, or a good one does not")
 	}
 }
 

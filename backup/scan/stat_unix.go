@@ -17,6 +17,23 @@ func StatOf(info fs.FileInfo) Stat {
 	return s
 }
 
+// linksOf is how many names lead to the file.
+func linksOf(info fs.FileInfo) uint64 {
+	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(sys.Nlink)
+	}
+	return 1
+}
+
+// blockBytes is the unit of st_blocks (stat(2)).
+const blockBytes = 512
+
+// Sparse tells whether a file takes less room than its size.
+func Sparse(info fs.FileInfo) bool {
+	sys, ok := info.Sys().(*syscall.Stat_t)
+	return ok && sys.Blocks*blockBytes < sys.Size
+}
+
 // gone tells whether no name leads to the file any more.
 func gone(info fs.FileInfo) bool {
 	sys, ok := info.Sys().(*syscall.Stat_t)

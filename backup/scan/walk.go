@@ -2,18 +2,26 @@ package scan
 
 import (
 	"context"
-	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // Walker walks one root.
 type Walker struct {
-	// Exclude holds patterns of path.Match: one without a slash is held
-	// against each name, one with a slash against the path below the root.
-	Exclude []string
+	// Exclude chooses what is left out; a folder with all below it.
+	Exclude Patterns
+	// Caches leaves out what is in a folder with a CACHEDIR.TAG
+	// (bford.info/cachedir), but for the tag.
+	Caches bool
+	// BytesMax leaves out larger files; 0 none.
+	BytesMax int64
+	// OneFileSystem leaves out what is in folders of another file system than
+	// the root's, where the system tells.
+	OneFileSystem bool
 	// Skip holds full paths that are left out with all below them.
 	Skip []string
 	// Found gets every node, a folder before what is in it, names of a
@@ -22,16 +30,11 @@ type Walker struct {
 	// Warn gets every path that could not be looked at or is of a kind that
 	// is not backed up (sockets, devices, pipes).
 	Warn func(Warning)
-}
+	// LeftOut counts what was left out as asked for: a folder once.
+	LeftOut int
 
-// CheckPatterns says which pattern is malformed.
-func CheckPatterns(patterns []string) error {
-	for _, p := range patterns {
-		if _, err := filepath.Match(p, "x"); err != nil {
-			return fmt.Errorf("exclude pattern %q: %w", p, err)
-		}
-	}
-	return nil
+	choice Choice
+	device uint64
 }
 
 // Walk looks at root and all below it. A root that is a symbolic link is
@@ -46,6 +49,7 @@ func (w *Walker) Walk(ctx context.Context, root string) error {
 	if err != nil {
 		return err
 	}
+	w.choice, w.device = w.Exclude.Under(full), StatOf(info).Device
 	return w.visit(ctx, full, "", info)
 }
 
@@ -60,9 +64,17 @@ func (w *Walker) visit(ctx context.Context, full, rel string, info fs.FileInfo) 
 		if err := w.Found(n); err != nil {
 			return err
 		}
+		if w.OneFileSystem && n.Device != w.device {
+			w.LeftOut++
+			return nil
+		}
 		return w.folder(ctx, full, rel)
 	case 0:
-		n.Kind = KindFile
+		if n.Kind = KindFile; w.BytesMax > 0 && n.Size > w.BytesMax {
+			w.LeftOut++
+			return nil
+		}
+		n.Links, n.Sparse = linksOf(info), Sparse(info)
 	case fs.ModeSymlink:
 		target, err := os.Readlink(full)
 		if err != nil {
@@ -82,13 +94,18 @@ func (w *Walker) folder(ctx context.Context, full, rel string) error {
 	if err != nil {
 		w.warn(full, err) // what could be listed is still visited
 	}
+	cache := w.Caches && isCache(full, entries)
 	for _, e := range entries {
+		if cache && e.Name() != cacheTag {
+			w.LeftOut++
+			continue
+		}
 		below := e.Name()
 		if rel != "" {
 			below = rel + "/" + e.Name()
 		}
 		path := filepath.Join(full, e.Name())
-		if w.excluded(path, below, e.Name()) {
+		if w.excluded(path, below, e) {
 			continue
 		}
 		info, err := e.Info()
@@ -110,25 +127,40 @@ const (
 	PartSuffix = ".part"
 )
 
-func (w *Walker) excluded(full, rel, name string) bool {
-	if strings.HasPrefix(name, PartPrefix) && strings.HasSuffix(name, PartSuffix) {
+func (w *Walker) excluded(full, rel string, e fs.DirEntry) bool {
+	if name := e.Name(); strings.HasPrefix(name, PartPrefix) && strings.HasSuffix(name, PartSuffix) {
 		return true
 	}
-	for _, s := range w.Skip {
-		if s == full {
-			return true
-		}
+	if slices.Contains(w.Skip, full) {
+		return true
 	}
-	for _, p := range w.Exclude {
-		subject := name
-		if strings.Contains(p, "/") {
-			subject = rel
-		}
-		if ok, _ := filepath.Match(p, subject); ok {
-			return true
-		}
+	if w.choice.Chosen(rel, e.IsDir()) {
+		w.LeftOut++
+		return true
 	}
 	return false
+}
+
+// The tag of a folder that holds a cache, and how the tag begins.
+const (
+	cacheTag       = "CACHEDIR.TAG"
+	cacheSignature = "Signature: 8a477f597d28d172789f06886806bc55"
+)
+
+// isCache tells whether a folder's owner marked it as a cache. A file that has
+// the tag's name alone marks nothing.
+func isCache(folder string, entries []fs.DirEntry) bool {
+	if !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == cacheTag && e.Type().IsRegular() }) {
+		return false
+	}
+	f, err := os.OpenFile(filepath.Join(folder, cacheTag), os.O_RDONLY|openPlainly, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	b := make([]byte, len(cacheSignature))
+	_, err = io.ReadFull(f, b)
+	return err == nil && string(b) == cacheSignature
 }
 
 // warn says why a path could not be looked at. One that was deleted since
