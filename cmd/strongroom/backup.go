@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"strongroom/backup"
@@ -23,8 +24,8 @@ const vaultLookMax = 5 * time.Second
 const warningsShownMax = 20
 
 type backupCmd struct {
-	Paths   []string `arg:"" optional:"" help:"Files and folders. SQLite databases in them are taken as they stand at one moment, even while somebody writes." type:"existingpath"`
-	Exclude []string `help:"Leave out what matches this pattern." placeholder:"PATTERN"`
+	Paths []string `arg:"" optional:"" help:"Files and folders. SQLite databases in them are taken as they stand at one moment, even while somebody writes." type:"existingpath"`
+	leaveFlags
 }
 
 func (c *backupCmd) Run(s *session) (err error) {
@@ -38,7 +39,9 @@ func (c *backupCmd) Run(s *session) (err error) {
 		return err
 	}
 	if len(c.Paths) > 0 {
-		settings.Paths, settings.Exclude = c.Paths, c.Exclude
+		settings.Paths, settings.Leave = c.Paths, c.leave()
+	} else if leave := c.leave(); !leave.Nothing() {
+		return &usageError{"what is left out is remembered with the paths: name them too (" + strings.Join(settings.Paths, " ") + ")"}
 	}
 	if len(settings.Paths) == 0 {
 		return &usageError{"nothing to back up: name a file or a folder (later runs remember it)"}
@@ -132,8 +135,11 @@ func (s *session) backup(settings *folder.Settings, key *client.Key) (backup.Bac
 		// The key opens what it would lie in; and restored over another
 		// machine's folder, settings and key of this one stand in the way.
 		Skip:     []string{s.folder.Path},
-		StateDir: s.folder.State(), Host: host, Exclude: settings.Exclude, Progress: shown(show),
+		StateDir: s.folder.State(), Host: host, Leave: engineLeave(settings.Leave), Progress: shown(show),
 	})
+	if errors.Is(err, backup.ErrPattern) {
+		return report, &usageError{"--exclude: " + err.Error()}
+	}
 	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, backup.ErrPath) {
 		err = storageTrouble(err)
 	}
@@ -211,6 +217,7 @@ type backupEvent struct {
 	BytesRead    int64    `json:"bytesRead"`
 	BytesSent    int64    `json:"bytesSent"`
 	Packs        int      `json:"packsSent"`
+	LeftOut      int      `json:"leftOut"`
 	Seconds      float64  `json:"seconds"`
 	Warnings     []string `json:"warnings"`
 	Vault        string   `json:"vaultWarning,omitempty"`
@@ -219,7 +226,7 @@ type backupEvent struct {
 func (s *session) tellBackup(r backup.BackupReport, alarm string) error {
 	e := backupEvent{
 		Snapshot: r.Snapshot.ID, Files: r.Files, FilesNew: r.FilesNew, FilesChanged: r.FilesChanged, Databases: r.Databases,
-		PagesChanged: r.PagesChanged, BytesRead: r.BytesRead, BytesSent: r.BytesSent, Packs: r.PacksSent,
+		PagesChanged: r.PagesChanged, BytesRead: r.BytesRead, BytesSent: r.BytesSent, Packs: r.PacksSent, LeftOut: r.LeftOut,
 		Seconds: r.Elapsed.Seconds(), Warnings: warnings(r.Warnings), Vault: alarm,
 	}
 	s.tellWarnings(e.Warnings)
@@ -230,6 +237,9 @@ func (s *session) tellBackup(r backup.BackupReport, alarm string) error {
 		terminal.Count(r.Databases, "database"))
 	s.term.Say("  new %s, changed %s; sent %s in %s (%s read).", terminal.Number(r.FilesNew), terminal.Number(r.FilesChanged),
 		terminal.Bytes(r.BytesSent), terminal.Duration(r.Elapsed), terminal.Bytes(r.BytesRead))
+	if e.LeftOut > 0 {
+		s.term.Say("  left out %s, as asked for.", terminal.Count(e.LeftOut, "path"))
+	}
 	return s.term.Event("backup", e)
 }
 

@@ -17,7 +17,11 @@ import (
 type restoreCmd struct {
 	To        string `help:"Folder to restore into." placeholder:"DIR" type:"path"`
 	Snapshot  string `help:"Which backup: its name from strongroom snapshots." default:"latest"`
-	Overwrite bool   `help:"Replace files that are in the way."`
+	Overwrite bool   `help:"Replace files that are in the way. Without it such a restore writes nothing; what is there already as in the backup is kept either way."`
+
+	Path   []string `help:"Restore this alone: a path as it was on the device, or a pattern by the rules of .gitignore against the paths below the target. May be given more than once." placeholder:"PATTERN" sep:"none"`
+	DryRun bool     `help:"Say what would be done with every file, and write nothing into the folder."`
+	Verify bool     `help:"Read what was written from the disk again and hold it against the backup."`
 
 	By       string `help:"On a new machine: how you get the key back (password or key)." enum:"password,key," default:""`
 	Card     string `help:"On a new machine: file with the recovery card." placeholder:"FILE" type:"existingfile"`
@@ -48,7 +52,10 @@ func (c *restoreCmd) Run(s *session) (err error) {
 	if err != nil {
 		return err
 	}
-	return s.tellRestore(settings, report, c.To)
+	if c.DryRun {
+		return s.tellDryRun(report, c.To)
+	}
+	return s.tellRestore(settings, report, c)
 }
 
 // restore runs one restore with its progress on the screen.
@@ -67,6 +74,7 @@ func (s *session) restore(settings *folder.Settings, key *client.Key, c *restore
 	defer done()
 	report, err := repo.Restore(s.ctx, c.Snapshot, c.To, backup.RestoreOptions{
 		StateDir: s.folder.State(), Progress: shown(show), Overwrite: c.Overwrite,
+		Include: c.Path, DryRun: c.DryRun, Plan: s.tellPlanned, Verify: c.Verify,
 	})
 	report.Warnings = append(older, report.Warnings...)
 	switch {
@@ -79,17 +87,26 @@ func (s *session) restore(settings *folder.Settings, key *client.Key, c *restore
 			"check the address, if you know better; strongroom snapshots lists what is there.", nil}}
 	case errors.Is(err, backup.ErrSnapshot):
 		return report, &usageError{fmt.Sprintf("no backup is called %q; strongroom snapshots lists them", c.Snapshot)}
+	case errors.Is(err, backup.ErrSelection):
+		return report, &storyError{story{exitUsage, "nothing-chosen", sentence(err), lostNothing,
+			"--path takes a path as it was on the device, or one below the target (the folder's last name first); restore --dry-run lists all.", nil}}
+	case errors.Is(err, backup.ErrPattern):
+		return report, &usageError{"--path: " + err.Error()}
+	case errors.Is(err, backup.ErrVerify):
+		return report, &storyError{story{exitFailure, "verify", sentence(err), "nothing: the backup is untouched. The disk or the memory of this machine does not keep what it is given.",
+			"restore to another disk.", nil}}
 	case errors.Is(err, backup.ErrDiffers):
 		return report, &storyError{story{exitFailure, "in-the-way", err.Error(), "nothing: nothing was written.",
-			"restore into an empty folder, or add --overwrite.", nil}}
+			"restore into an empty folder, or add --overwrite; --dry-run lists what is in the way.", nil}}
 	case err != nil && !errors.Is(err, context.Canceled):
 		return report, storageTrouble(err)
 	}
 	return report, err
 }
 
-func (s *session) tellRestore(settings *folder.Settings, r backup.RestoreReport, to string) error {
-	if len(settings.Paths) == 0 { // a new machine goes on with what came back
+func (s *session) tellRestore(settings *folder.Settings, r backup.RestoreReport, c *restoreCmd) error {
+	to := c.To
+	if len(settings.Paths) == 0 && len(c.Path) == 0 { // a new machine goes on with what came back
 		settings.Paths = backup.RestoredPaths(to, r.Snapshot.Paths)
 	}
 	if err := s.folder.PutSettings(*settings); err != nil {
@@ -105,11 +122,14 @@ func (s *session) tellRestore(settings *folder.Settings, r backup.RestoreReport,
 	if r.FilesKept > 0 {
 		s.term.Say("  %s already there, as in the backup.", terminal.Count(r.FilesKept, "file"))
 	}
+	if r.Verified > 0 {
+		s.term.Say("  %s read again from the disk, and as in the backup.", terminal.Count(r.Verified, "file"))
+	}
 	if len(settings.Paths) > 0 {
 		s.term.Say("The next backup from here goes on with  %s", strings.Join(settings.Paths, " "))
 	}
 	err := s.term.Event("restore", map[string]any{
-		"snapshot": r.Snapshot.ID, "to": to, "files": r.Files, "filesKept": r.FilesKept, "databases": r.Databases, "bytes": r.Bytes,
+		"snapshot": r.Snapshot.ID, "to": to, "files": r.Files, "filesKept": r.FilesKept, "verified": r.Verified, "databases": r.Databases, "bytes": r.Bytes,
 		"damaged": len(r.Damaged), "warnings": warnings(r.Warnings), "seconds": r.Elapsed.Seconds(),
 	})
 	switch {

@@ -39,9 +39,22 @@ type Settings struct {
 	Way        Way         `json:"way"`
 	Vault      *VaultPlace `json:"vault,omitempty"`
 	Repository Repository  `json:"repository"`
-	Paths      []string    `json:"paths,omitempty"`   // of the last backup
-	Exclude    []string    `json:"exclude,omitempty"` // of the last backup
+	Paths      []string    `json:"paths,omitempty"` // of the last backup
 	Generation string      `json:"generation,omitempty"`
+	Leave                  // of the last backup
+}
+
+// Leave says what a backup leaves out.
+type Leave struct {
+	Exclude       []string `json:"exclude,omitempty"`
+	Caches        bool     `json:"excludeCaches,omitempty"`
+	LargerThan    int64    `json:"excludeLargerThan,omitempty"` // bytes; 0 none
+	OneFileSystem bool     `json:"oneFileSystem,omitempty"`
+}
+
+// Nothing tells whether nothing is left out.
+func (l Leave) Nothing() bool {
+	return len(l.Exclude) == 0 && !l.Caches && l.LargerThan == 0 && !l.OneFileSystem
 }
 
 // VaultPlace says which record, at which vault.
