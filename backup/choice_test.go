@@ -208,6 +208,6 @@ func TestNamesThatATargetCanNotKeep(t *testing.T) {
 }
 
 func ExampleRestoredPaths() {
-	fmt.Println(RestoredPaths("/new", []string{"/home/anna/data", "/media/data"}))
+	fmt.Println(RestoredPaths("/new", []string{"/srv/anna/data", "/media/data"}))
 	// Output: [/new/data /new/data-2]
 }
