@@ -17,8 +17,12 @@ import (
 
 // Limits of a node.
 const (
-	InFlightMax = 256                    // requests inside the box at a time, unless Config says otherwise
-	tickEvery   = 250 * time.Millisecond // how often the box learns the time when nothing else happens
+	// InFlightMax is how many requests are inside the box at a time, unless
+	// Config says otherwise. A node can not tell a Watch from a login, and the
+	// box holds at most WatchersMax of them: so they take no login's place.
+	InFlightMax = 256 + wire.WatchersMax
+
+	tickEvery = 250 * time.Millisecond // how often the box learns the time when nothing else happens
 )
 
 // Errors of Do, which no reply comes with. After ErrBusy and ErrDown the box
@@ -44,20 +48,29 @@ type Storage interface {
 	Last() uint64
 }
 
+// Alerts keeps what the box tells the operator. *alert.Spool is one.
+type Alerts interface {
+	Put([]wire.SealedAlerts) // never waits
+	Mark() uint64            // the log's index up to which all that was Put is durable
+}
+
 // Config composes a node.
 type Config struct {
 	Box         Box
 	Log         Storage
+	Alerts      Alerts           // nil: there is nobody to tell
 	Now         func() time.Time // nil: time.Now
 	InFlightMax int              // 0: the package's InFlightMax
 }
 
 // Node runs one box. New starts it.
 type Node struct {
-	box  Box
-	log  Storage
-	now  func() time.Time
-	tick *time.Ticker
+	box      Box
+	log      Storage
+	alerts   Alerts
+	now      func() time.Time
+	tick     *time.Ticker
+	released atomic.Bool // the box holds nobody any more
 
 	slots    chan struct{}     // one token for each request inside the box, also when its caller left
 	requests chan wire.Request // as large as slots: a holder of a slot never waits
@@ -86,7 +99,7 @@ func New(c Config) *Node {
 		c.InFlightMax = InFlightMax
 	}
 	n := &Node{
-		box: c.Box, log: c.Log, now: c.Now,
+		box: c.Box, log: c.Log, alerts: c.Alerts, now: c.Now,
 		tick:     time.NewTicker(tickEvery),
 		slots:    make(chan struct{}, c.InFlightMax),
 		requests: make(chan wire.Request, c.InFlightMax),
@@ -132,6 +145,10 @@ func (n *Node) feed() {
 		}
 		in.NowMillis = uint64(n.now().UnixMilli())
 		in.Durable = n.durable.Load()
+		in.Stopping = n.released.Load()
+		if n.alerts != nil {
+			in.Alerted = n.alerts.Mark()
+		}
 		n.box.In(in)
 	}
 }
@@ -168,6 +185,9 @@ func (n *Node) take(out wire.Out) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.counts = sum(n.counts, out.Counts)
+	if n.alerts != nil && len(out.Alerts) > 0 {
+		n.alerts.Put(out.Alerts)
+	}
 	for _, r := range out.Replies {
 		caller, known := n.waiting[r.ID]
 		if !known {
@@ -258,6 +278,13 @@ func (n *Node) stop(why error) {
 	}
 	n.err = why
 	close(n.stopping)
+}
+
+// Release has the box answer whoever watches, and hold nobody any more: before
+// a stop that waits for requests to end.
+func (n *Node) Release() {
+	n.released.Store(true)
+	signal(n.synced)
 }
 
 // errClosed is the reason of a stop that was asked for.

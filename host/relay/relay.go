@@ -21,9 +21,9 @@ import (
 
 // Limits of a relay, where Config does not say otherwise.
 const (
-	InFlightMax        = 256              // requests between their last byte and their answer
-	AccountInFlightMax = 32               // of one account, their bodies on the way included
-	answerWithin       = 20 * time.Second // then the outcome is called unknown
+	InFlightMax        = 256 + wire.WatchersMax // requests between their last byte and their answer; as in the node
+	AccountInFlightMax = 32                     // of one account, their bodies on the way included
+	answerWithin       = 20 * time.Second       // then the outcome is called unknown
 	retryAfterSeconds  = 2
 	tableEntriesMax    = 1 << 16 // addresses, and accounts, that are counted at a time
 )

@@ -8,6 +8,7 @@ import (
 
 	"strongroom/host/relay"
 	"strongroom/hsm/soft"
+	"strongroom/protocol/wire"
 	"strongroom/vault/hal"
 )
 
@@ -76,6 +77,15 @@ func (c Config) withDefaults() Config {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return c
+}
+
+// places is InFlight with the watches that the box holds on top: they take no
+// login's place.
+func (c *Config) places() int {
+	if c.InFlight == 0 {
+		return 0 // the default of node and relay
+	}
+	return c.InFlight + wire.WatchersMax
 }
 
 // limits refuses limits under which nothing would be served.

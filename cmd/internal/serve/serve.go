@@ -140,7 +140,7 @@ func (s *Server) open(c *Config) (err error) {
 
 // serve starts node and relay.
 func (s *Server) serve(c Config, public net.Listener) error {
-	s.node = node.New(node.Config{Box: s.box, Log: s.disk, InFlightMax: c.InFlight})
+	s.node = node.New(node.Config{Box: s.box, Log: s.disk, InFlightMax: c.places()})
 	s.metrics.watch(s.node, s.disk)
 	document, _, err := ReadFleet(c.Data)
 	if err != nil {
@@ -148,7 +148,7 @@ func (s *Server) serve(c Config, public net.Listener) error {
 	}
 	front := relay.New(relay.Config{
 		Document: document, Issuers: s.Fleet.Issuers, Vault: s.ask, Healthy: s.node.Err,
-		AddressRate: c.AddressRate, AccountRate: c.AccountRate, InFlightMax: c.InFlight,
+		AddressRate: c.AddressRate, AccountRate: c.AccountRate, InFlightMax: c.places(),
 		TrustedProxies: c.TrustedProxies, Observe: s.metrics.observe, Log: c.Log,
 	})
 	if c.Admin != AdminOff {
