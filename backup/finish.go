@@ -64,6 +64,9 @@ const headTries = 8
 // one goes after it. If what took it can not be read, the chain is broken
 // there and this device goes on under a new identity.
 func (b *run) putHead(ctx context.Context, ref pack.SnapshotRef, indexes []pack.IndexRef) (*pack.HeadAt, error) {
+	if err := b.claim.stands(ctx); err != nil {
+		return nil, err
+	}
 	for range headTries {
 		h := pack.Head{Device: b.device, Sequence: 1, TimeNanos: b.opt.Now().UnixNano(), Indexes: union(indexes, b.taken)}
 		if b.own != nil {
@@ -72,6 +75,7 @@ func (b *run) putHead(ctx context.Context, ref pack.SnapshotRef, indexes []pack.
 		}
 		h.Snapshots = append(h.Snapshots, ref)
 		at, err := b.r.pack.PutHead(ctx, h)
+		b.sure = sureEnd(err)
 		if !errors.Is(err, pack.ErrHeadTaken) {
 			return at, err
 		}

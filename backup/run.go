@@ -47,6 +47,8 @@ type run struct {
 	old    *state
 	new    *state
 	w      *pack.Writer
+	claim  *claim
+	sure   bool // that no head of this run may appear later
 	meter  *meter
 	items  []*item
 	past   map[string]*pack.Database // databases of earlier snapshots; nil until asked for
@@ -71,7 +73,12 @@ type item struct {
 // report's warnings and not in the snapshot. An error means that there is no
 // new snapshot and that nothing was lost; what was sent is used next time.
 func (r *Repository) Backup(ctx context.Context, paths []string, opt BackupOptions) (BackupReport, error) {
-	b := &run{r: r, opt: opt, start: time.Now(), meter: &meter{tell: opt.Progress}}
+	b := &run{r: r, opt: opt, start: time.Now(), sure: true, meter: &meter{tell: opt.Progress}}
+	defer func() {
+		if b.claim != nil {
+			b.claim.release(ctx, b.sure)
+		}
+	}()
 	if err := b.prepare(ctx, paths); err != nil {
 		return BackupReport{}, err
 	}
@@ -120,7 +127,10 @@ func (b *run) prepare(ctx context.Context, paths []string) (err error) {
 // held, so it is sent again where it is still there.
 func (b *run) prepareIndex(ctx context.Context) (err error) {
 	b.meter.phase(PhaseScan)
-	if b.heads, _, err = b.r.pack.LoadIndex(ctx); err != nil {
+	if b.claim, err = b.r.claimFor(ctx, b.opt.StateDir, b.opt.Host, pack.ClaimBackup, b.opt.Now()); err != nil {
+		return err
+	}
+	if b.heads, _, err = b.r.pack.LoadHeld(ctx); err != nil {
 		return err
 	}
 	for _, h := range b.heads {

@@ -67,11 +67,11 @@ var stateDecoding = func() cbor.DecMode {
 // openState reads the state of a repository below stateDir. What can not be
 // read or does not check is an empty state.
 func (r *Repository) openState(stateDir string) (*state, error) {
-	id := r.ID()
-	s := &state{folder: filepath.Join(stateDir, hex.EncodeToString(id[:])), key: r.stateKey, seen: map[string]*seen{}}
-	if err := os.MkdirAll(s.folder, 0o700); err != nil {
-		return nil, local(ErrState, err)
+	folder, err := r.openStateFolder(stateDir)
+	if err != nil {
+		return nil, err
 	}
+	s := &state{folder: folder, key: r.stateKey, seen: map[string]*seen{}}
 	b, err := readFile(filepath.Join(s.folder, stateFile))
 	if err != nil {
 		return s, nil
@@ -80,6 +80,13 @@ func (r *Repository) openState(stateDir string) (*state, error) {
 		s.seen[f.Path] = f
 	}
 	return s, nil
+}
+
+// openStateFolder gives the folder of this repository's local state.
+func (r *Repository) openStateFolder(stateDir string) (string, error) {
+	id := r.ID()
+	folder := filepath.Join(stateDir, hex.EncodeToString(id[:]))
+	return folder, local(ErrState, os.MkdirAll(folder, 0o700))
 }
 
 // readFile reads a file of the local state, if its size is sane.
@@ -128,11 +135,15 @@ func (s *state) save() error {
 // write replaces one file of the state. It is not synced: a torn one does
 // not check.
 func (s *state) write(name string, b []byte) error {
-	temp := filepath.Join(s.folder, name+".new")
+	return writeState(filepath.Join(s.folder, name), b)
+}
+
+func writeState(path string, b []byte) error {
+	temp := path + ".new"
 	if err := os.WriteFile(temp, b, 0o600); err != nil {
 		return err
 	}
-	return os.Rename(temp, filepath.Join(s.folder, name))
+	return os.Rename(temp, path)
 }
 
 const imagePrefix = "image-"

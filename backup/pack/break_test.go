@@ -269,7 +269,7 @@ func (x *example) afterStop(t *testing.T, st *memory, n int) {
 		t.Fatalf("put %d: %d packs that no index names", n, len(again.index.orphans))
 	}
 	for id, more := range again.index.more {
-		if p := again.index.at[id]; !twice(p.kind) || len(more) > 1 {
+		if p := again.index.at[id]; copies(p.kind) == 1 || len(more) > 1 {
 			t.Fatalf("put %d: a segment of kind %d is stored %d times", n, p.kind, len(more)+1)
 		}
 	}

@@ -20,7 +20,7 @@ func (r *Repo) CheckStructure(ctx context.Context) ([]*Damage, error) {
 	if err != nil {
 		return nil, err
 	}
-	heads, more, err := r.LoadIndex(ctx)
+	heads, more, err := r.LoadHeld(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (r *Repo) checkUnnamed(ctx context.Context, heads []*HeadAt) (damage []*Dam
 			named[ref.Manifest.under(prefixManifest)+copyB] = true
 		}
 	}
-	for _, prefix := range []string{prefixIndex, prefixManifest} {
+	for _, prefix := range []string{prefixIndex, prefixManifest, prefixClaim} {
 		for info, err := range r.st.List(ctx, prefix) {
 			if err != nil {
 				return nil, err
@@ -99,6 +99,9 @@ func (r *Repo) checkUnnamed(ctx context.Context, heads []*HeadAt) (damage []*Dam
 				continue
 			}
 			_, _, err := r.getObject(ctx, info.Name)
+			if missingObject(err) {
+				continue // its time had come
+			}
 			if d := (*Damage)(nil); errors.As(err, &d) {
 				damage = append(damage, d)
 			} else if err != nil {

@@ -58,31 +58,46 @@ func (r *Repo) PutHead(ctx context.Context, h Head) (*HeadAt, error) {
 // The newest that opens counts, whatever its older ones look like: only who
 // holds K can write one, and refusing it because an older one is damaged
 // would lose what is whole.
-func (r *Repo) Heads(ctx context.Context) ([]*HeadAt, []*Damage, error) {
+func (r *Repo) Heads(ctx context.Context) (heads []*HeadAt, damage []*Damage, err error) {
+	for range headsTries {
+		gone := false
+		heads, damage, gone, err = r.readHeads(ctx)
+		if err != nil || !gone {
+			break
+		}
+	}
+	return heads, damage, err
+}
+
+// headsTries bounds how often heads are listed anew because old ones were
+// deleted meanwhile, each of which would look like a gap.
+const headsTries = 8
+
+// readHeads tells too whether a head is gone that was listed.
+func (r *Repo) readHeads(ctx context.Context) (out []*HeadAt, damage []*Damage, gone bool, err error) {
 	chains := map[DeviceID][]*HeadAt{}
-	var damage []*Damage
 	for info, err := range r.st.List(ctx, prefixHead) {
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, false, err
 		}
 		h, err := r.readHead(ctx, info.Name)
+		gone = gone || missingObject(err)
 		if d := (*Damage)(nil); errors.As(err, &d) {
 			damage = append(damage, d)
 			continue
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, false, err
 		}
 		chains[h.Device] = append(chains[h.Device], h)
 	}
-	var out []*HeadAt
 	for _, chain := range chains {
 		slices.SortFunc(chain, func(a, b *HeadAt) int { return cmp.Compare(a.Sequence, b.Sequence) })
 		damage = append(damage, r.chainDamage(chain, damage)...)
 		out = append(out, chain[len(chain)-1])
 	}
 	slices.SortFunc(out, func(a, b *HeadAt) int { return slices.Compare(a.Device[:], b.Device[:]) })
-	return out, damage, nil
+	return out, damage, gone, nil
 }
 
 // chainDamage names heads that are missing between those present (unless
@@ -136,16 +151,21 @@ func parseHead(b []byte) (*Head, error) {
 }
 
 // DropOldHeads deletes the heads of this device's chain beyond the last
-// headsKept before the given newest one.
+// headsKept before the given newest one, the oldest first: killed on the way
+// it leaves no gap.
 func (r *Repo) DropOldHeads(ctx context.Context, newest *HeadAt) error {
+	var old []string
 	for s := newest.Sequence; s > headsKept; s-- {
-		old := Name(r.keys.HeadName(newest.Device, s-headsKept)).under(prefixHead)
-		if _, err := r.st.Size(ctx, old); errors.Is(err, store.ErrNotFound) {
-			return nil // those before it went earlier
+		name := Name(r.keys.HeadName(newest.Device, s-headsKept)).under(prefixHead)
+		if _, err := r.st.Size(ctx, name); errors.Is(err, store.ErrNotFound) {
+			break // those before it went earlier
 		} else if err != nil {
 			return err
 		}
-		if err := r.st.Delete(ctx, old); err != nil {
+		old = append(old, name)
+	}
+	for _, name := range slices.Backward(old) {
+		if err := r.st.Delete(ctx, name); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 
 	"strongroom/backup/seal"
 	"strongroom/store"
@@ -49,9 +50,10 @@ type place struct {
 
 // packInfo is one known pack. The rest of its table is in the places.
 type packInfo struct {
-	name Name
-	size int64
-	salt [seal.SaltBytes]byte
+	name   Name
+	size   int64
+	salt   [seal.SaltBytes]byte
+	doomed bool // condemned: good for reading, not held
 }
 
 // index is what is known of packs.
@@ -60,12 +62,14 @@ type index struct {
 	more    map[ID][]place     // further copies of a segment
 	packs   map[Name]*packInfo // usable
 	refs    []IndexRef         // index objects that are whole
+	named   map[Name][]Name    // packs that each of them names
+	doom    map[Name]bool      // condemned packs, as far as the loader asked
 	adopted []packTable        // usable packs that no index object names yet
 	orphans map[Name]int64     // packs in the storage that nothing names: their sizes
 }
 
 func newIndex() *index {
-	return &index{at: map[ID]place{}, more: map[ID][]place{}, packs: map[Name]*packInfo{}, orphans: map[Name]int64{}}
+	return &index{at: map[ID]place{}, more: map[ID][]place{}, packs: map[Name]*packInfo{}, named: map[Name][]Name{}, orphans: map[Name]int64{}}
 }
 
 // add makes the segments of a pack known. A pack already known adds nothing.
@@ -73,16 +77,20 @@ func (x *index) add(t packTable) {
 	if x.packs[t.Name] != nil {
 		return
 	}
-	p := &packInfo{name: t.Name, size: t.Size, salt: t.Salt}
+	p := &packInfo{name: t.Name, size: t.Size, salt: t.Salt, doomed: x.doom[t.Name]}
 	x.packs[t.Name] = p
 	delete(x.orphans, t.Name)
 	at := uint32(seal.FrameBytes)
 	for _, s := range t.Segments {
 		here := place{pack: p, offset: at, sealed: s.Sealed, raw: s.Raw, kind: s.Kind}
-		if _, known := x.at[s.ID]; known {
-			x.more[s.ID] = append(x.more[s.ID], here)
-		} else {
+		first, known := x.at[s.ID]
+		switch {
+		case !known:
 			x.at[s.ID] = here
+		case first.pack.doomed && !p.doomed: // the copy that stays is read first
+			x.at[s.ID], x.more[s.ID] = here, append(x.more[s.ID], first)
+		default:
+			x.more[s.ID] = append(x.more[s.ID], here)
 		}
 		at += s.Sealed
 	}
@@ -110,29 +118,55 @@ func parseIndex(b []byte) ([]packTable, error) {
 // what it found. The damage it names cost nothing but these reads, except
 // for packs that are gone.
 func (r *Repo) LoadIndex(ctx context.Context) ([]*HeadAt, []*Damage, error) {
-	heads, damage, err := r.Heads(ctx)
+	return r.loadIndex(ctx, nil)
+}
+
+func (r *Repo) loadIndex(ctx context.Context, doom map[Name]bool) ([]*HeadAt, []*Damage, error) {
+	heads, x, damage, err := r.readAllIndex(ctx, doom)
 	if err != nil {
 		return nil, nil, err
 	}
-	x, more, err := r.readIndex(ctx, heads)
-	if err != nil {
-		return nil, nil, err
-	}
-	rebuild := len(damage)+len(more) != 0 || len(heads) == 0
 	r.mu.Lock()
 	r.index = x
 	r.mu.Unlock()
-	damage = append(damage, more...)
-	if rebuild {
-		_, more, err = r.AdoptOrphans(ctx)
-		damage = append(damage, more...)
+	if len(damage) != 0 || len(heads) == 0 {
+		_, more, err := r.adopt(ctx, true)
+		return heads, append(damage, more...), err
 	}
-	return heads, damage, err
+	return heads, damage, nil
+}
+
+// loadTries bounds how often the index is read anew because a prune took
+// away what the heads of a moment ago named.
+const loadTries = 4
+
+func (r *Repo) readAllIndex(ctx context.Context, doom map[Name]bool) (heads []*HeadAt, x *index, damage []*Damage, err error) {
+	heads, found, err := r.Heads(ctx)
+	for try := 0; err == nil; try++ {
+		var more []*Damage
+		if x, more, err = r.readIndex(ctx, heads, doom); err != nil {
+			break
+		}
+		damage = append(found, more...)
+		if len(more) == 0 || try == loadTries {
+			break
+		}
+		before := heads
+		if heads, found, err = r.Heads(ctx); err == nil && sameHeads(before, heads) {
+			break // it is damage
+		}
+	}
+	return heads, x, damage, err
+}
+
+func sameHeads(a, b []*HeadAt) bool {
+	return slices.EqualFunc(a, b, func(x, y *HeadAt) bool { return x.Hash == y.Hash })
 }
 
 // readIndex reads every index object that the heads name.
-func (r *Repo) readIndex(ctx context.Context, heads []*HeadAt) (*index, []*Damage, error) {
+func (r *Repo) readIndex(ctx context.Context, heads []*HeadAt, doom map[Name]bool) (*index, []*Damage, error) {
 	x := newIndex()
+	x.doom = doom
 	stored, err := r.listPacks(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -157,6 +191,7 @@ func (r *Repo) readIndex(ctx context.Context, heads []*HeadAt) (*index, []*Damag
 				return nil, nil, err
 			}
 			x.refs = append(x.refs, ref)
+			x.named[ref.Name] = names(tables)
 			damage = append(damage, x.addStored(tables, stored)...)
 		}
 	}
@@ -179,6 +214,14 @@ func (x *index) addStored(tables []packTable, stored map[Name]int64) (damage []*
 		}
 	}
 	return damage
+}
+
+func names(tables []packTable) []Name {
+	out := make([]Name, len(tables))
+	for i, t := range tables {
+		out[i] = t.Name
+	}
+	return out
 }
 
 func ids(segments []segment) []ID {
@@ -213,7 +256,7 @@ const tooLarge = "larger than any object"
 func (r *Repo) getObject(ctx context.Context, name string) (body []byte, hash [32]byte, err error) {
 	b, err := r.st.Get(ctx, name, 0, -1)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, hash, &Damage{Object: name, What: "missing"}
+		return nil, hash, &Damage{Object: name, What: "missing", cause: store.ErrNotFound}
 	}
 	// Attack: a thief appends gigabytes to one object, and no storage gives
 	// it out whole. That is damage of this object, which others make good, and

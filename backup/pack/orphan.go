@@ -15,12 +15,21 @@ const tailBytes = 64 << 10
 // AdoptOrphans reads the tables of packs that no index names (an interrupted
 // backup's, or those of a lost index), so that none is sent twice; the next
 // Finish names them in its index. It gives how many were adopted, and the
-// packs whose frame, trailer or table does not open.
+// packs whose frame, trailer or table does not open. What is condemned is
+// left alone.
 func (r *Repo) AdoptOrphans(ctx context.Context) (adopted int, damage []*Damage, err error) {
+	return r.adopt(ctx, false)
+}
+
+// adopt is AdoptOrphans. To rebuild a lost index it reads condemned packs too:
+// a snapshot that began before they were condemned may need them.
+func (r *Repo) adopt(ctx context.Context, rebuild bool) (adopted int, damage []*Damage, err error) {
 	r.mu.RLock()
 	orphans := make(map[Name]int64, len(r.index.orphans))
 	for n, size := range r.index.orphans {
-		orphans[n] = size
+		if rebuild || !r.index.doom[n] {
+			orphans[n] = size
+		}
 	}
 	r.mu.RUnlock()
 	for n, size := range orphans {
@@ -38,8 +47,10 @@ func (r *Repo) AdoptOrphans(ctx context.Context) (adopted int, damage []*Damage,
 		r.mu.Lock()
 		if r.index.packs[n] == nil {
 			r.index.add(t)
-			r.index.adopted = append(r.index.adopted, t)
-			adopted++
+			if !r.index.doom[n] {
+				r.index.adopted = append(r.index.adopted, t)
+				adopted++
+			}
 		}
 		r.mu.Unlock()
 	}

@@ -148,10 +148,11 @@ func (r *Repo) SegmentID(kind Kind, plaintext []byte) ID { return r.keys.Segment
 // PageHash is a keyed hash of one page of a database.
 func (r *Repo) PageHash(page []byte) [seal.PageHashBytes]byte { return r.keys.PageHash(page) }
 
-// Has tells whether the loaded index knows the segment.
+// Has tells whether the loaded index knows the segment in a pack that stays:
+// after LoadHeld, one that is not condemned.
 func (r *Repo) Has(id ID) bool {
-	_, ok := r.place(id)
-	return ok
+	p, ok := r.place(id)
+	return ok && !p.pack.doomed
 }
 
 // Size is the segment's plaintext size in bytes, if the index knows it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -88,18 +89,24 @@ func (w *Writer) Add(kind Kind, id ID, plaintext []byte) (added bool, err error)
 	if w.r.Has(id) || !w.claim(id) {
 		return false, w.err()
 	}
+	return true, w.store(kind, id, plaintext, copies(kind))
+}
+
+// store stores a segment whether or not the repository has it, so many times:
+// the first in the kind's own lane, a second among the data.
+func (w *Writer) store(kind Kind, id ID, plaintext []byte, times int) error {
 	s := storedScratch.Get().(*scratch)
 	defer storedScratch.Put(s)
 	stored := w.r.codec.Store(s.bytes[:0], plaintext)
 	seg := segment{ID: id, Kind: kind, Raw: uint32(len(plaintext)), Sealed: uint32(len(stored) + seal.TagBytes)}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if twice(kind) {
+	if times > 1 {
 		if err := w.append(pickData(), seg, stored); err != nil {
-			return false, err
+			return err
 		}
 	}
-	return true, w.append(lane(kind), seg, stored)
+	return w.append(lane(kind), seg, stored)
 }
 
 // claim is true for the first caller that has this id.
@@ -121,10 +128,15 @@ func lane(kind Kind) int {
 	return metaLane
 }
 
-// twice tells the kinds without which other segments would be of no use:
-// they are stored in two packs, so that no single damage takes files whose
-// own bytes are whole.
-func twice(kind Kind) bool { return kind == KindList || kind == KindRefs || kind == KindRuns }
+// copies is how often a kind is stored. Those without which other segments
+// would be of no use are stored in two packs, so that no single damage takes
+// files whose own bytes are whole.
+func copies(kind Kind) int {
+	if kind == KindList || kind == KindRefs || kind == KindRuns {
+		return 2
+	}
+	return 1
+}
 
 // pickData draws a lane, so that the order of files does not show in what
 // pack sizes follow each other.
@@ -263,16 +275,22 @@ func (w *Writer) Close() {
 // the next head must name. An error leaves the repository as it was, but for
 // packs that the next try adopts.
 func (w *Writer) Finish() (Result, error) {
-	if err := w.flush(); err != nil {
-		w.Close()
-		return Result{}, err
-	}
-	w.sends.Wait()
-	defer w.cancel(ErrWriter)
-	if err := context.Cause(w.ctx); err != nil {
+	if err := w.finishPacks(); err != nil {
 		return Result{}, err
 	}
 	return w.index()
+}
+
+// finishPacks sends the last packs; w.written is then all of them.
+func (w *Writer) finishPacks() error {
+	if err := w.flush(); err != nil {
+		w.Close()
+		return err
+	}
+	w.sends.Wait()
+	err := context.Cause(w.ctx)
+	w.cancel(ErrWriter)
+	return err
 }
 
 // flush hands out what is open and ends the senders' queue.
@@ -318,7 +336,7 @@ func (w *Writer) join() {
 func (w *Writer) index() (Result, error) {
 	r := w.r
 	r.mu.Lock()
-	adopted := r.index.adopted
+	adopted := slices.Clone(r.index.adopted)
 	r.mu.Unlock()
 	res := Result{Packs: len(w.written)}
 	for _, t := range w.written {
@@ -328,24 +346,22 @@ func (w *Writer) index() (Result, error) {
 		}
 	}
 	tables := append(append([]packTable(nil), adopted...), w.written...)
-	var refs []IndexRef
-	for len(tables) > 0 {
-		n := indexPart(tables)
-		ref, size, err := r.putIndex(w.parent, tables[:n])
-		if err != nil {
-			return Result{}, err
-		}
-		refs, tables = append(refs, ref), tables[n:]
-		w.sent.Add(int64(size))
+	if len(tables) > 0 {
+		tables = append(tables, r.manySmall()...)
+	}
+	named, sent, err := r.putIndexes(w.parent, tables)
+	w.sent.Add(sent)
+	if err != nil {
+		return Result{}, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, t := range w.written {
 		r.index.add(t)
 	}
-	r.index.refs = append(r.index.refs, refs...)
+	r.index.know(named)
 	r.index.adopted = r.index.adopted[len(adopted):]
-	res.Indexes = append([]IndexRef(nil), r.index.refs...)
+	res.Indexes = r.index.essential()
 	res.BytesSent = w.sent.Load()
 	return res, nil
 }
