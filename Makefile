@@ -12,7 +12,7 @@ BUILD := CGO_ENABLED=0 $(GO) build -trimpath
 FUZZ_TIME ?= 15s
 TOOLS := .cache/bin/versitygw
 
-.PHONY: help build demo test fuzz soak bench bench-backup check tools clean go
+.PHONY: help build demo test fuzz soak bench bench-go bench-login bench-backup check tools clean go
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -37,10 +37,19 @@ soak: go tools ## the long sizes of all tests, 1.5 million executions of each fu
 	./.ci/hsm
 	$(GO) run ./test/soak/run -only "$(ONLY)" $(SOAK_FLAGS)
 
-bench: go ## benchmarks: CPU per login, MB/s of backup and restore
+bench: bench-go bench-login ## all benchmarks; the last table: what a login costs the vault, and what each HSM call
+
+bench-go: go ## Go's benchmarks of every package: MB/s of backup and restore, each step of OPAQUE
 	@$(GO) test -run '^$$' -bench . -benchmem ./...
 	./.ci/hsm
 	CGO_ENABLED=1 $(GO) test -tags pkcs11 -run '^$$' -bench . -cpu 1,2 ./hsm/pkcs11
+
+bench-login: build ## a vault under 64 clients, with each kind of HSM (SMALL=1: a quick look; LOAD_FLAGS: sizes)
+	@./.ci/hsm
+	./.ci/tpm
+	CGO_ENABLED=1 $(GO) build -trimpath -tags pkcs11 -o .cache/bin/strongroomd-pkcs11 ./cmd/strongroomd
+	CGO_ENABLED=1 $(GO) build -trimpath -tags pkcs11 -o .cache/bin/load ./cmd/internal/load
+	.cache/bin/load -strongroomd-pkcs11 .cache/bin/strongroomd-pkcs11 $(if $(SMALL),-logins 40 -rounds 1) $(LOAD_FLAGS)
 
 bench-backup: build ## strongroom beside restic, borg and kopia, those that are on PATH (SMALL=1: a quick look; PEERS_FLAGS: sizes)
 	@$(BUILD) -o .cache/bin/peers ./cmd/internal/peers
