@@ -22,8 +22,8 @@ import (
 // What the storage sees of backups, and what a guess from it is worth: the
 // figures of spec/leakage.md.
 
-// sight is one put, as the storage sees it.
-type sight struct {
+// putSeen is one put, as the storage sees it.
+type putSeen struct {
 	name  string
 	bytes int
 	after time.Duration // since the backup began
@@ -35,18 +35,18 @@ type spy struct {
 
 	mu    sync.Mutex
 	begun time.Time // guarded by mu
-	seen  []sight   // guarded by mu
+	seen  []putSeen // guarded by mu
 }
 
 func (s *spy) Put(ctx context.Context, name string, data []byte) error {
 	s.mu.Lock()
-	s.seen = append(s.seen, sight{name, len(data), time.Since(s.begun)})
+	s.seen = append(s.seen, putSeen{name, len(data), time.Since(s.begun)})
 	s.mu.Unlock()
 	return s.Store.Put(ctx, name, data)
 }
 
 // take gives the notes of the backup that just ended, and begins the next.
-func (s *spy) take() []sight {
+func (s *spy) take() []putSeen {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := s.seen
@@ -72,7 +72,7 @@ type trial struct {
 
 // signs turns what was seen into numbers: sizes together and one by one in
 // their order, counts, times, and bits of the names.
-func signs(seen []sight) (out []float64) {
+func signs(seen []putSeen) (out []float64) {
 	const putsMax, nameBits = 12, 16
 	var packs, all, largest, at float64
 	for i, s := range seen {
@@ -86,7 +86,7 @@ func signs(seen []sight) (out []float64) {
 	}
 	out = append(out, float64(len(seen)), packs, all, largest, at)
 	for i := range putsMax {
-		s := sight{name: "p/0000"}
+		s := putSeen{name: "p/0000"}
 		if i < len(seen) {
 			s = seen[i]
 		}
@@ -139,7 +139,7 @@ func guess(trials []trial) (right, n, sign int) {
 // oneOfTwo backs up n times a folder in which one of two things was put, and
 // gives what was seen. plain, where not nil, is what a storage would see of a
 // writer with a fault.
-func oneOfTwo(t *testing.T, n int, put [2]func(root string, rnd *rand.Rand), plant func(*spy, []sight) []sight) (trials []trial) {
+func oneOfTwo(t *testing.T, n int, put [2]func(root string, rnd *rand.Rand), plant func(*spy, []putSeen) []putSeen) (trials []trial) {
 	t.Helper()
 	rnd := rand.New(rand.NewPCG(2026, 532))
 	const perRepository = 50
@@ -197,8 +197,8 @@ func files(t *testing.T, sizes ...int) func(string, *rand.Rand) {
 }
 
 // unpadded is what would be seen of packs that are not padded.
-func unpadded(t *testing.T) func(*spy, []sight) []sight {
-	return func(s *spy, seen []sight) []sight {
+func unpadded(t *testing.T) func(*spy, []putSeen) []putSeen {
+	return func(s *spy, seen []putSeen) []putSeen {
 		tables := landedSegments(t, s.Store)
 		out := slices.Clone(seen)
 		for i, x := range out {
@@ -215,8 +215,8 @@ func unpadded(t *testing.T) func(*spy, []sight) []sight {
 
 // ordered is what would be seen of a writer that fills one pack after the
 // other with the files in their order.
-func ordered(packBytesMax int, sizes [2][]int) func(second bool) []sight {
-	return func(second bool) (out []sight) {
+func ordered(packBytesMax int, sizes [2][]int) func(second bool) []putSeen {
+	return func(second bool) (out []putSeen) {
 		which := sizes[0]
 		if second {
 			which = sizes[1]
@@ -224,11 +224,11 @@ func ordered(packBytesMax int, sizes [2][]int) func(second bool) []sight {
 		at := 0
 		for _, n := range which {
 			if at > 0 && at+n > packBytesMax {
-				out, at = append(out, sight{name: "p/0000", bytes: seal.Padme(at)}), 0
+				out, at = append(out, putSeen{name: "p/0000", bytes: seal.Padme(at)}), 0
 			}
 			at += n
 		}
-		return append(out, sight{name: "p/0000", bytes: seal.Padme(at)})
+		return append(out, putSeen{name: "p/0000", bytes: seal.Padme(at)})
 	}
 }
 
