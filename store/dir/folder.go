@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"strongroom/store"
@@ -128,4 +129,39 @@ func (s *Store) visit(ctx context.Context, name string, entry fs.DirEntry, prefi
 		return yield(store.Info{}, fmt.Errorf("list %s: %w", s.Location(), err))
 	}
 	return yield(store.Info{Name: name, Size: info.Size()}, nil)
+}
+
+// Sweep removes folders that hold nothing, .tmp among them, and then the
+// store's own. Other people's are left, empty or not.
+func (s *Store) Sweep(ctx context.Context) error { return s.sweepFolder(ctx, "") }
+
+func (s *Store) sweepFolder(ctx context.Context, folder string) error {
+	path := filepath.Join(s.root, filepath.FromSlash(folder))
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return notFoundIsNil(err)
+	}
+	for _, entry := range entries {
+		name := folder + entry.Name()
+		if !entry.IsDir() || store.CheckName(name) != nil && name != filepath.Base(s.tempFolder()) {
+			continue
+		}
+		if err := errors.Join(ctx.Err(), s.sweepFolder(ctx, name+"/")); err != nil {
+			return err
+		}
+	}
+	s.durable.Delete(path)
+	// rmdir takes no folder that holds something, whoever put it there since.
+	err = syscall.Rmdir(path)
+	if left, _ := os.ReadDir(path); len(left) > 0 {
+		return nil
+	}
+	return notFoundIsNil(err)
+}
+
+func notFoundIsNil(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }

@@ -133,6 +133,9 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[store.Info, e
 	}
 }
 
+// Unwrap is the store inside.
+func (s *Store) Unwrap() store.Store { return s.inner }
+
 // Location is that of the store inside.
 func (s *Store) Location() string { return s.inner.Location() }
 
