@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"strongroom/store"
+	"strongroom/store/contract"
 	"strongroom/store/dir"
 	"strongroom/store/storetest"
 )
@@ -26,7 +27,10 @@ func mustOpen(t *testing.T, folder string) store.Store {
 }
 
 func TestContract(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store { return mustOpen(t, t.TempDir()+"/made/later") })
+	storetest.RunShared(t, contract.Whole, func(t *testing.T) contract.Open {
+		folder := t.TempDir() + "/made/later"
+		return func() (store.Store, error) { return dir.Open(folder) }
+	})
 }
 
 // Looking does not make the folder; the first Put does, for its owner only.

@@ -1,56 +1,39 @@
-// Package storetest is the one contract of store.Store. Every provider runs
-// it, the fakes too, so that a client tested on one works on all.
+// Package storetest runs the contract of store.Store in Go's tests. Every
+// provider does, the fakes and the wrappers too, so that a client tested on
+// one works on all.
 package storetest
 
 import (
-	"bytes"
-	"context"
-	"errors"
-	"fmt"
 	"math/rand/v2"
 	"testing"
 
 	"strongroom/store"
+	"strongroom/store/contract"
 )
 
-const (
-	// manyObjects is more than S3 lists on one page (1,000), twice.
-	manyObjects    = 2100
-	largeBytes     = 16 << 20
-	raceRounds     = 20
-	raceWriters    = 8
-	raceBytes      = 300_000
-	mixedWorkers   = 8
-	mixedOperation = 60
-)
-
-// Open gives an empty store of the test's own.
+// Open gives a handle on an empty store of the test's own.
 type Open func(t *testing.T) store.Store
 
-// Run runs the whole contract.
+// Run runs the whole contract; each handle that it asks for is of a store of
+// its own, so races are run on one handle.
 func Run(t *testing.T, open Open) {
-	for _, c := range []struct {
-		name string
-		test func(*testing.T, store.Store)
-	}{
-		{"PutGet", testPutGet},
-		{"PutIfAbsent", testPutIfAbsent},
-		{"PutRace", testPutRace},
-		{"CallerKeepsItsBytes", testCallerKeepsItsBytes},
-		{"Range", testRange},
-		{"NotFound", testNotFound},
-		{"Delete", testDelete},
-		{"Names", testNames},
-		{"TooLarge", testTooLarge},
-		{"List", testList},
-		{"ListMany", testListMany},
-		{"ListStops", testListStops},
-		{"Cancelled", testCancelled},
-		{"CancelledMidway", testCancelledMidway},
-		{"Mixed", testMixed},
-		{"Location", testLocation},
-	} {
-		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
+	RunShared(t, contract.Whole, func(t *testing.T) contract.Open {
+		s := open(t)
+		return func() (store.Store, error) { return s, nil }
+	})
+}
+
+// RunShared runs the contract with several handles on each storage.
+func RunShared(t *testing.T, scale contract.Scale, open func(*testing.T) contract.Open) {
+	if len(contract.Checks) == 0 {
+		t.Fatal("the contract is empty")
+	}
+	for _, c := range contract.Checks {
+		t.Run(c.Name, func(t *testing.T) {
+			for _, failure := range c.Run(t.Context(), scale, open(t)) {
+				t.Error(failure)
+			}
+		})
 	}
 }
 
@@ -60,143 +43,4 @@ func Bytes(seed uint64, n int) []byte {
 	r := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24), 1})
 	_, _ = r.Read(data)
 	return data
-}
-
-func testPutGet(t *testing.T, s store.Store) {
-	ctx := t.Context()
-	for i, size := range []int{0, 1, 4095, 1 << 20, 5<<20 + 1, largeBytes} {
-		name := fmt.Sprintf("sizes/object-%d", i)
-		data := Bytes(uint64(i), size)
-		must(t, s.Put(ctx, name, data))
-		wantObject(t, s, name, data)
-	}
-}
-
-func testPutIfAbsent(t *testing.T, s store.Store) {
-	ctx := t.Context()
-	first := Bytes(1, 1000)
-	must(t, s.Put(ctx, "a/one", first))
-	wantError(t, "second Put", s.Put(ctx, "a/one", Bytes(2, 2000)), store.ErrExists)
-	wantError(t, "Put of the same bytes", s.Put(ctx, "a/one", first), store.ErrExists)
-	wantObject(t, s, "a/one", first)
-
-	must(t, s.Put(ctx, "a/empty", nil))
-	wantError(t, "Put over an empty object", s.Put(ctx, "a/empty", first), store.ErrExists)
-	wantObject(t, s, "a/empty", nil)
-}
-
-func testRange(t *testing.T, s store.Store) {
-	data := Bytes(3, 1000)
-	must(t, s.Put(t.Context(), "range", data))
-	must(t, s.Put(t.Context(), "range-empty", nil))
-	for _, c := range []struct {
-		name           string
-		offset, length int64
-		want           []byte
-	}{
-		{"range", 0, -1, data},
-		{"range", 0, 1000, data},
-		{"range", 0, 1, data[:1]},
-		{"range", 999, 1, data[999:]},
-		{"range", 10, 20, data[10:30]},
-		{"range", 400, -1, data[400:]},
-		{"range", 990, 100, data[990:]},
-		{"range", 0, 1 << 62, data},
-		{"range", 0, 0, nil},
-		{"range", 500, 0, nil},
-		{"range", 1000, -1, nil},
-		{"range", 1000, 5, nil},
-		{"range", 5000, 5, nil},
-		{"range", 5000, -1, nil},
-		{"range", 1 << 62, 1 << 62, nil},
-		{"range-empty", 0, -1, nil},
-		{"range-empty", 0, 10, nil},
-		{"range-empty", 7, 10, nil},
-	} {
-		got, err := s.Get(t.Context(), c.name, c.offset, c.length)
-		if err != nil || !bytes.Equal(got, c.want) {
-			t.Errorf("Get(%s, %d, %d): %d bytes, %v; want %d bytes", c.name, c.offset, c.length, len(got), err, len(c.want))
-		}
-	}
-	for _, c := range [][2]int64{{-1, 5}, {0, -2}, {-5, -1}} {
-		_, err := s.Get(t.Context(), "range", c[0], c[1])
-		wantError(t, fmt.Sprint("Get of range ", c), err, store.ErrRange)
-	}
-}
-
-func testNotFound(t *testing.T, s store.Store) {
-	ctx := t.Context()
-	must(t, s.Put(ctx, "there/it-is", []byte("x")))
-	for _, name := range []string{"nowhere", "there", "there/it", "there/it-is/below", "there/it-is-not"} {
-		_, err := s.Get(ctx, name, 0, -1)
-		wantError(t, "Get "+name, err, store.ErrNotFound)
-		_, err = s.Get(ctx, name, 0, 0)
-		wantError(t, "empty Get "+name, err, store.ErrNotFound)
-		_, err = s.Size(ctx, name)
-		wantError(t, "Size "+name, err, store.ErrNotFound)
-	}
-}
-
-func testDelete(t *testing.T, s store.Store) {
-	ctx := t.Context()
-	must(t, s.Delete(ctx, "never/was"))
-	must(t, s.Put(ctx, "d/one", []byte("1")))
-	must(t, s.Put(ctx, "d/one-more", []byte("2")))
-	must(t, s.Delete(ctx, "d/one"))
-	must(t, s.Delete(ctx, "d/one"))
-	_, err := s.Get(ctx, "d/one", 0, -1)
-	wantError(t, "Get after Delete", err, store.ErrNotFound)
-	wantObject(t, s, "d/one-more", []byte("2"))
-	must(t, s.Put(ctx, "d/one", []byte("again")))
-	wantObject(t, s, "d/one", []byte("again"))
-}
-
-func testLocation(t *testing.T, s store.Store) {
-	if s.Location() == "" {
-		t.Error("Location is empty: people could not tell where their backup is")
-	}
-}
-
-func testCancelled(t *testing.T, s store.Store) {
-	must(t, s.Put(t.Context(), "c/there", []byte("x")))
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	wantError(t, "Put", s.Put(ctx, "c/new", []byte("y")), context.Canceled)
-	_, err := s.Get(ctx, "c/there", 0, -1)
-	wantError(t, "Get", err, context.Canceled)
-	_, err = s.Size(ctx, "c/there")
-	wantError(t, "Size", err, context.Canceled)
-	wantError(t, "Delete", s.Delete(ctx, "c/there"), context.Canceled)
-	_, err = listed(ctx, s, "c/")
-	wantError(t, "List", err, context.Canceled)
-
-	wantObject(t, s, "c/there", []byte("x"))
-	_, err = s.Size(t.Context(), "c/new")
-	wantError(t, "Size of what was cancelled", err, store.ErrNotFound)
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func wantError(t *testing.T, what string, err, want error) {
-	t.Helper()
-	if !errors.Is(err, want) {
-		t.Errorf("%s: %v, want %v", what, err, want)
-	}
-}
-
-func wantObject(t *testing.T, s store.Store, name string, want []byte) {
-	t.Helper()
-	got, err := s.Get(t.Context(), name, 0, -1)
-	if err != nil || !bytes.Equal(got, want) {
-		t.Errorf("Get %s: %d bytes, %v; want other %d bytes", name, len(got), err, len(want))
-	}
-	size, err := s.Size(t.Context(), name)
-	if err != nil || size != int64(len(want)) {
-		t.Errorf("Size %s: %d, %v; want %d", name, size, err, len(want))
-	}
 }

@@ -1,4 +1,4 @@
-package storetest
+package contract
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"maps"
 	"strings"
 	"sync"
-	"testing"
 
 	"strongroom/store"
 )
@@ -26,7 +25,7 @@ func listed(ctx context.Context, s store.Store, prefix string) (map[string]int64
 	return found, nil
 }
 
-func testList(t *testing.T, s store.Store) {
+func checkList(t *Trial, s store.Store) {
 	all := map[string]int64{"head": 1, "packs/a": 0, "packs/a-b": 2, "packs/b": 3, "packs/b2/deep/er": 4, "packs-old/a": 5, "x/packs/a": 6}
 	for name, size := range all {
 		must(t, s.Put(t.Context(), name, Bytes(9, int(size))))
@@ -57,22 +56,22 @@ func testList(t *testing.T, s store.Store) {
 	}
 }
 
-func testListMany(t *testing.T, s store.Store) {
-	want := fill(t, s, manyObjects)
+func checkListMany(t *Trial, s store.Store) {
+	want := fill(t, s, t.scale.Objects)
 	got, err := listed(t.Context(), s, "many/")
 	if err != nil || !maps.Equal(got, want) {
 		t.Errorf("List: %d objects, %v; want %d", len(got), err, len(want))
 	}
 	got, err = listed(t.Context(), s, "many/5/")
-	if err != nil || len(got) != manyObjects/10 {
-		t.Errorf("List of one folder: %d objects, %v; want %d", len(got), err, manyObjects/10)
+	if err != nil || len(got) != t.scale.Objects/10 {
+		t.Errorf("List of one folder: %d objects, %v; want %d", len(got), err, t.scale.Objects/10)
 	}
-	testListCancelled(t, s, manyObjects)
+	checkListCancelled(t, s, t.scale.Objects)
 }
 
 // A listing that is cut must not look like a whole one: pruning by it would
 // delete what it did not show.
-func testListCancelled(t *testing.T, s store.Store, objects int) {
+func checkListCancelled(t *Trial, s store.Store, objects int) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	seen, failed := 0, error(nil)
@@ -91,7 +90,7 @@ func testListCancelled(t *testing.T, s store.Store, objects int) {
 }
 
 // fill puts n small objects by a few workers.
-func fill(t *testing.T, s store.Store, n int) map[string]int64 {
+func fill(t *Trial, s store.Store, n int) map[string]int64 {
 	want := map[string]int64{}
 	names := make(chan string, n)
 	for i := range n {
@@ -114,7 +113,7 @@ func fill(t *testing.T, s store.Store, n int) map[string]int64 {
 	return want
 }
 
-func testListStops(t *testing.T, s store.Store) {
+func checkListStops(t *Trial, s store.Store) {
 	fill(t, s, 20)
 	seen := 0
 	for _, err := range s.List(t.Context(), "") {
@@ -140,7 +139,7 @@ func testListStops(t *testing.T, s store.Store) {
 	}
 }
 
-func testNames(t *testing.T, s store.Store) {
+func checkNames(t *Trial, s store.Store) {
 	long := strings.Repeat("abcdefg-9/", 19) + strings.Repeat("z", 10)
 	for _, name := range []string{"a", "0", "-", "a-b", "a/b/c/d", "--/--", long} {
 		must(t, s.Put(t.Context(), name+"", []byte(name)))
@@ -164,7 +163,7 @@ func testNames(t *testing.T, s store.Store) {
 	}
 }
 
-func testTooLarge(t *testing.T, s store.Store) {
+func checkTooLarge(t *Trial, s store.Store) {
 	wantError(t, "Put", s.Put(t.Context(), "large", make([]byte, store.ObjectBytesMax+1)), store.ErrSize)
 	_, err := s.Size(t.Context(), "large")
 	wantError(t, "Size", err, store.ErrNotFound)
