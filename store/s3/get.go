@@ -49,6 +49,7 @@ func (s *Store) read(ctx context.Context, name string, offset, length int64) (da
 	if length > 0 {
 		wanted = min(length, wanted)
 	}
+	ctx, _ = withCall(ctx)
 	var options minio.GetObjectOptions
 	ranged := offset > 0 || length > 0
 	if ranged {
@@ -56,10 +57,10 @@ func (s *Store) read(ctx context.Context, name string, offset, length int64) (da
 	}
 	body, _, header, err := s.core.GetObject(ctx, s.bucket, s.prefix+name, options)
 	switch {
-	case minio.ToErrorResponse(err).StatusCode == http.StatusRequestedRangeNotSatisfiable:
+	case response(err).StatusCode == http.StatusRequestedRangeNotSatisfiable:
 		return nil, true, nil // it is there, and ends before offset
 	case err != nil:
-		return nil, true, s.explain("get", name, err)
+		return nil, true, s.explain(ctx, "get", name, err)
 	}
 	defer body.Close()
 	got := header.Get("Content-Range")
@@ -98,9 +99,10 @@ func (s *Store) Size(ctx context.Context, name string) (int64, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
+	ctx, _ = withCall(ctx)
 	info, err := s.core.StatObject(ctx, s.bucket, s.prefix+name, minio.StatObjectOptions{})
 	if err != nil {
-		return 0, s.explain("size of", name, err)
+		return 0, s.explain(ctx, "size of", name, err)
 	}
 	return info.Size, nil
 }

@@ -1,7 +1,7 @@
-// Package s3 keeps objects in a bucket of any S3-compatible storage that
-// honours conditional writes: "s3:https://host/bucket/prefix".
+// Package s3 keeps objects in a bucket of any S3-compatible storage:
+// "s3:https://host/bucket/prefix".
 //
-// Put is one PUT with If-None-Match: *. Each PUT carries a random mark in the
+// Put is one PUT, with If-None-Match: * where the storage honours that. Each PUT carries a random mark in the
 // object's metadata, so that after a lost answer the object that stands there
 // can be told from another writer's. The storage is untrusted: sizes are
 // bounded and names checked; what bytes mean is for the reader to prove.
@@ -18,20 +18,9 @@ import (
 	"strings"
 
 	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"strongroom/store"
 )
-
-// Credentials name an access key. Nothing of it is printed.
-type Credentials struct {
-	AccessKeyID     string
-	SecretAccessKey string
-	SessionToken    string // may be empty
-}
-
-// Format prints nothing of the secrets, whatever the verb.
-func (Credentials) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[S3 credentials]")) }
 
 // Options are what a URL does not say.
 type Options struct {
@@ -57,8 +46,9 @@ func Open(address string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Credentials.AccessKeyID == "" || o.Credentials.SecretAccessKey == "" {
-		return nil, fmt.Errorf("no access key for %s: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or STRONGROOM_S3_ACCESS_KEY_ID and STRONGROOM_S3_SECRET_ACCESS_KEY)", u.Host)
+	keys, err := o.Credentials.provider()
+	if err != nil {
+		return nil, err
 	}
 	if o.Transport == nil {
 		o.Transport, err = minio.DefaultTransport(u.Scheme == "https")
@@ -67,10 +57,10 @@ func Open(address string, o Options) (*Store, error) {
 		}
 	}
 	core, err := minio.NewCore(u.Host, &minio.Options{
-		Creds:      credentials.NewStaticV4(o.Credentials.AccessKeyID, o.Credentials.SecretAccessKey, o.Credentials.SessionToken),
+		Creds:      keys,
 		Secure:     u.Scheme == "https",
 		Region:     o.Region,
-		Transport:  counter{o.Transport},
+		Transport:  watcher{o.Transport},
 		MaxRetries: o.Retries,
 	})
 	if err != nil {
@@ -120,10 +110,11 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[store.Info, e
 		}
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
+		ctx, _ = withCall(ctx)
 		options := minio.ListObjectsOptions{Prefix: s.prefix + prefix, Recursive: true}
 		for object := range s.core.ListObjectsIter(ctx, s.bucket, options) {
 			if object.Err != nil {
-				yield(store.Info{}, s.explain("list", prefix, object.Err))
+				yield(store.Info{}, s.explain(ctx, "list", prefix, object.Err))
 				return
 			}
 			name, inside := strings.CutPrefix(object.Key, s.prefix)
@@ -148,6 +139,7 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	ctx, _ = withCall(ctx)
 	err := s.core.RemoveObject(ctx, s.bucket, s.prefix+name, minio.RemoveObjectOptions{})
 	if err == nil || missing(err) {
 		return nil
@@ -155,7 +147,7 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	if !refused(err) {
 		err = fmt.Errorf("%w: %w", store.ErrUnknown, err)
 	}
-	return s.explain("delete", name, err)
+	return s.explain(ctx, "delete", name, err)
 }
 
 // Location is the address, which holds no keys.
