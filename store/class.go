@@ -91,3 +91,33 @@ func isAny(err error, of ...error) bool {
 	}
 	return false
 }
+
+// briefed is an error that can be told in a few words.
+type briefed struct {
+	error
+	brief string
+}
+
+func (b *briefed) Unwrap() error { return b.error }
+
+// Briefly gives an error a few words for who waits; its text stays.
+func Briefly(brief string, err error) error { return &briefed{error: err, brief: brief} }
+
+// Brief tells an error in a few words, for who waits: "the storage answers
+// 503 SlowDown".
+func Brief(err error) string {
+	var said *briefed
+	var dns *net.DNSError
+	var line *net.OpError
+	switch {
+	case errors.As(err, &said):
+		return said.brief
+	case errors.Is(err, errStalled):
+		return "the storage stands still: " + errStalled.Error()
+	case errors.As(err, &dns):
+		return "the storage can not be found: no answer for the name " + dns.Name
+	case errors.As(err, &line):
+		return "no connection to the storage: " + line.Err.Error()
+	}
+	return err.Error()
+}

@@ -112,7 +112,7 @@ func (s *Store) explain(name string, err error) error {
 	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 	switch {
 	case full:
-		return fmt.Errorf("put %s: no room left in %s; nothing was kept of this object, what was there is untouched; make room and run it again: %w", name, s.root, err)
+		return store.Classed(store.Full, fmt.Errorf("put %s: no room left in %s; nothing was kept of this object, what was there is untouched; make room and run it again: %w", name, s.root, err))
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("put %s: may not write in %s; nothing was changed: %w", name, s.root, err)
 	}

@@ -45,6 +45,10 @@ func (s *Store) explain(what, name string, err error) error {
 	if errors.As(err, &dav) {
 		status = dav.StatusCode
 	}
+	busy := status >= 500 || status == http.StatusTooManyRequests
+	if busy {
+		told = store.Briefly(fmt.Sprintf("the storage answers %d", status), told)
+	}
 	switch {
 	case name != "" && what != "put" && absent(err):
 		return fmt.Errorf("%w: %s", store.ErrNotFound, name)
@@ -52,7 +56,7 @@ func (s *Store) explain(what, name string, err error) error {
 		return store.Classed(store.Full, fmt.Errorf("no room left, or the quota is used up; nothing was kept of this object: %w", told))
 	case fserrors.IsRetryAfterError(err):
 		return store.After(time.Until(fserrors.RetryAfterErrorTime(err)), told)
-	case status == http.StatusTooManyRequests || status >= 500 || fserrors.IsRetryError(err):
+	case busy || fserrors.IsRetryError(err):
 		return store.Classed(store.Temporary, told)
 	case status == http.StatusUnauthorized || status == http.StatusForbidden || says(words, refusedWords):
 		return store.Classed(store.Refused, fmt.Errorf("the storage refuses: look at this remote with rclone config (reconnect), and at what it may do there: %w", told))

@@ -84,7 +84,8 @@ func (s *Store) explain(ctx context.Context, what, name string, err error) error
 	case e.StatusCode == http.StatusUnauthorized || e.StatusCode == http.StatusForbidden || e.StatusCode == http.StatusMovedPermanently:
 		return store.Classed(store.Refused, say("the storage refuses (%d %s)", e.StatusCode, e.Code))
 	case e.StatusCode >= 500 || e.StatusCode == http.StatusTooManyRequests || e.StatusCode == http.StatusRequestTimeout || e.StatusCode == http.StatusConflict:
-		return store.After(callOf(ctx).asked(), say("the storage answers %d %s", e.StatusCode, e.Code))
+		answer := fmt.Sprintf("the storage answers %d %s", e.StatusCode, e.Code)
+		return store.After(callOf(ctx).asked(), store.Briefly(answer, say("%s", answer)))
 	}
 	return told
 }

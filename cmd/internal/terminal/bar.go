@@ -16,6 +16,7 @@ const (
 	redrawEvery    = 100 * time.Millisecond
 	plainLineEvery = 10 * time.Second // where there is no terminal
 	jsonLineEvery  = time.Second
+	waitDrawEvery  = time.Second
 	barCells       = 28
 	columnsDefault = 80
 )
@@ -41,6 +42,9 @@ type bar struct {
 	shown  time.Time // last time that something was printed
 	drawn  bool      // there is a line on the screen
 	closed bool
+
+	why   string    // what the command waits for
+	until time.Time // and until when; afterwards it works again
 }
 
 // Start begins a progress display; the returned show may be called from any
@@ -48,15 +52,76 @@ type bar struct {
 func (t *Terminal) Start(title string) (show func(Progress), done func()) {
 	now := time.Now()
 	b := &bar{t: t, title: title, live: isTerminal(t.Err) && !t.JSON, start: now, shown: now}
+	t.mu.Lock()
 	t.bar = b
+	t.mu.Unlock()
 	return b.show, b.done
+}
+
+// Wait tells that the command waits: why, and for how long from now. On a
+// screen the bar says so and counts down; elsewhere it is a line, now and
+// then. Any goroutine may call it, with or without a display.
+func (t *Terminal) Wait(why string, wait time.Duration) {
+	until := time.Now().Add(wait)
+	t.mu.Lock()
+	b, quiet := t.bar, until.Before(t.waiting)
+	if !quiet {
+		t.waiting = time.Now().Add(max(wait, plainLineEvery))
+	}
+	t.mu.Unlock()
+	if b != nil && b.live {
+		b.wait(why, until)
+		return
+	}
+	if quiet { // many workers wait for one storage
+		return
+	}
+	_ = t.Event("waiting", map[string]any{"why": why, "seconds": wait.Seconds()}) // a broken pipe ends the command by its result
+	t.Note("%s; trying again in %s", Line(why), Seconds(wait))
+}
+
+// wait has the bar say it, each second anew, as long as it lasts.
+func (b *bar) wait(why string, until time.Time) {
+	b.mu.Lock()
+	counting := time.Now().Before(b.until)
+	if until.After(b.until) {
+		b.why, b.until = why, until
+	}
+	b.drawWait()
+	b.mu.Unlock()
+	if !counting {
+		go b.count()
+	}
+}
+
+func (b *bar) count() {
+	for {
+		time.Sleep(waitDrawEvery)
+		b.mu.Lock()
+		over := b.closed || time.Now().After(b.until)
+		if !over {
+			b.drawWait()
+		}
+		b.mu.Unlock()
+		if over {
+			return
+		}
+	}
+}
+
+// drawWait is called under mu.
+func (b *bar) drawWait() {
+	if left := time.Until(b.until); !b.closed && left > 0 {
+		b.drawn = true
+		fmt.Fprint(b.t.Err, "\r\x1b[K"+fit(fmt.Sprintf("%s  waits: %s; trying again in %s", b.title, Line(b.why), Seconds(left)), columns(b.t.Err)))
+	}
 }
 
 func (b *bar) show(p Progress) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	if b.closed || now.Sub(b.shown) < b.rhythm() {
+	if b.closed || now.Sub(b.shown) < b.rhythm() || b.live && now.Before(b.until) {
 		return
 	}
 	b.shown = now
@@ -114,7 +179,9 @@ func (b *bar) done() {
 	defer b.mu.Unlock()
 	b.closed = true
 	b.wipe()
+	b.t.mu.Lock()
 	b.t.bar = nil
+	b.t.mu.Unlock()
 }
 
 func (b *bar) wipe() {
@@ -126,7 +193,10 @@ func (b *bar) wipe() {
 
 // clear takes a bar off the screen before a line is printed.
 func (t *Terminal) clear() {
-	if b := t.bar; b != nil {
+	t.mu.Lock()
+	b := t.bar
+	t.mu.Unlock()
+	if b != nil {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.wipe()

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -29,7 +30,11 @@ type Terminal struct {
 	Ctx      context.Context // when it ends, so does every question; nil: never
 
 	lines *bufio.Reader
-	bar   *bar
+
+	mu      sync.Mutex
+	bar     *bar       // under mu
+	waiting time.Time  // under mu: until then a wait was told
+	events  sync.Mutex // one event at a time
 }
 
 // Standard is the process's own terminal.
@@ -65,6 +70,8 @@ func (t *Terminal) Event(name string, fields any) error {
 	if err != nil {
 		return err
 	}
+	t.events.Lock()
+	defer t.events.Unlock()
 	_, err = t.Out.Write(append(line, '\n'))
 	return err
 }
@@ -208,6 +215,9 @@ func Number(n int) string {
 	}
 	return s
 }
+
+// Seconds writes a short wait in whole seconds, at least one.
+func Seconds(d time.Duration) string { return fmt.Sprintf("%d s", max(1, int(d.Seconds()+0.5))) }
 
 // Duration writes a time as people read it.
 func Duration(d time.Duration) string {
