@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"runtime"
@@ -29,20 +30,52 @@ type Repo struct {
 // there. A Create that was interrupted between the two copies of the header
 // is completed by the next one with the same key.
 func Create(ctx context.Context, st store.Store, key *[32]byte) (*Repo, error) {
+	h, err := putHeader(ctx, st, key)
+	if err != nil {
+		return nil, err
+	}
+	return newRepo(st, h, key)
+}
+
+// putHeader puts both copies and reads both back. A storage without
+// conditional writes lets two devices put one name in the same moment; of two
+// that each put a, then b, then read a and b, at most one finds itself twice:
+// who is overwritten at a after it read a came to b too late. The other takes
+// its own copies away.
+func putHeader(ctx context.Context, st store.Store, key *[32]byte) (*seal.Header, error) {
 	h, err := headerToWrite(ctx, st, key)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range []string{headerA, headerB} {
-		err := put(ctx, st, name, h.Bytes())
-		if errors.Is(err, store.ErrExists) {
-			return nil, ErrRepository // another Create came first
-		}
-		if err != nil {
-			return nil, err
+		if err = put(ctx, st, name, h.Bytes()); err != nil {
+			break
 		}
 	}
-	return newRepo(st, h, key)
+	for _, name := range []string{headerA, headerB} {
+		if err == nil {
+			err = holds(ctx, st, name, h)
+		}
+	}
+	if errors.Is(err, store.ErrExists) { // another Create came first
+		for _, name := range []string{headerA, headerB} {
+			if holds(ctx, st, name, h) == nil {
+				_ = st.Delete(ctx, name)
+			}
+		}
+		return nil, ErrRepository
+	}
+	return h, err
+}
+
+// holds: ErrExists if the copy is not this header.
+func holds(ctx context.Context, st store.Store, name string, h *seal.Header) error {
+	b, err := st.Get(ctx, name, 0, seal.HeaderBytes+1)
+	switch {
+	case errors.Is(err, store.ErrNotFound), err == nil && !bytes.Equal(b, h.Bytes()):
+		return store.ErrExists
+	}
+	return err
 }
 
 // headerToWrite is a new header, or the one whose first copy alone is there.

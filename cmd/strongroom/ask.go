@@ -163,9 +163,12 @@ const (
 
 // openStore opens the storage of a URL.
 func (s *session) openStore(url string) (store.Store, error) {
-	st, err := storage.Open(s.ctx, url)
+	if err := s.limits.Check(); err != nil {
+		return nil, &usageError{err.Error()}
+	}
+	st, err := storage.Open(url, storage.Options{Limits: s.limits, Notice: func(w store.Wait) { s.term.Wait(store.Brief(w.Err), w.For) }})
 	if err != nil {
-		return nil, &storageError{err}
+		return nil, &storageError{store.Classed(store.Refused, err)}
 	}
 	return st, nil
 }

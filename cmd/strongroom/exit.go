@@ -11,6 +11,7 @@ import (
 	"strongroom/cmd/internal/folder"
 	"strongroom/cmd/internal/terminal"
 	"strongroom/protocol/wire"
+	"strongroom/store"
 )
 
 // Exit codes, documented in --help and README.
@@ -94,9 +95,23 @@ func explain(err error) story {
 	}
 	var storage *storageError
 	if errors.As(err, &storage) {
-		return story{exitStorage, "storage", "the storage does not answer: " + err.Error(), lostNothing, "check the address and the connection, then run the same command again: it goes on where it stopped.", nil}
+		return storageStory(err)
 	}
 	return story{Code: exitFailure, Kind: "failure", Happened: err.Error()}
+}
+
+// storageStory tells what a storage's failure means by its class.
+func storageStory(err error) story {
+	const again = " Then run the same command again: it goes on where it stopped."
+	switch store.ClassOf(err) {
+	case store.Refused:
+		return story{exitStorage, "storage-refused", "the storage refuses: " + err.Error(), lostNothing, "see to what it names: the address, the key or login, its rights." + again, nil}
+	case store.Full:
+		return story{exitStorage, "storage-full", "the storage is full: " + err.Error(), "nothing: every earlier backup is whole, this one is absent.", "make room there, or get more." + again, nil}
+	case store.Temporary:
+		return story{exitStorage, "storage", "the storage does not answer: " + err.Error(), lostNothing, "check the address and the connection." + again, nil}
+	}
+	return story{exitStorage, "storage", "the storage failed: " + err.Error(), lostNothing, "strongroom store check URL tells more of the storage." + again, nil}
 }
 
 func explainWrong(err error) (story, bool) {

@@ -17,13 +17,18 @@ import (
 	"github.com/alecthomas/kong"
 
 	"strongroom/cmd/internal/folder"
+	"strongroom/cmd/internal/storage"
 	"strongroom/cmd/internal/terminal"
+	"strongroom/store"
 )
 
 // commands is the command line.
 type commands struct {
 	Data string `help:"Folder with the backup key and the settings (default ${data}). For demo: the folder to show it with." type:"path" placeholder:"DIR"`
 	JSON bool   `help:"Write JSON lines for programs instead of text, and ask nothing." name:"json"`
+
+	LimitUpload   byteRate `help:"Send at most so much a second to the storage: 500k, 2M. Default: no limit." placeholder:"RATE"`
+	LimitDownload byteRate `help:"Fetch at most so much a second from the storage." placeholder:"RATE"`
 
 	Enable    enableCmd    `cmd:"" help:"Set up: make a backup key and choose how you get it back."`
 	Backup    backupCmd    `cmd:"" help:"Back up. Without paths: what was backed up last time."`
@@ -35,6 +40,7 @@ type commands struct {
 	Status    statusCmd    `cmd:"" help:"Show what is set up, what the vault counts, and the newest backup."`
 	Cancel    cancelCmd    `cmd:"" help:"Stop a reset or deletion that somebody asked the vault for without your password and key."`
 	Disable   disableCmd   `cmd:"" help:"Stop: delete the vault's record and this machine's key. Says what stays where."`
+	Store     storeCmd     `cmd:"" help:"Try a storage before you trust it: strongroom store check URL."`
 	Demo      demoCmd      `cmd:"" help:"See it all work: back up, lose the phone, restore, compare."`
 
 	DemoWriter demoWriterCmd `cmd:"" hidden:""`
@@ -47,6 +53,7 @@ type session struct {
 	term   *terminal.Terminal
 	folder folder.Folder
 	data   string // --data as it was given, "" for the default
+	limits store.Limits
 }
 
 func main() {
@@ -84,7 +91,8 @@ func run(args []string, term *terminal.Terminal) int {
 	context.AfterFunc(ctx, stop)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
 	term.Ctx = ctx
-	s := &session{ctx: ctx, term: term, folder: folder.Folder{Path: c.Data}, data: c.Data}
+	s := &session{ctx: ctx, term: term, folder: folder.Folder{Path: c.Data}, data: c.Data,
+		limits: store.Limits{Upload: int64(c.LimitUpload), Download: int64(c.LimitDownload)}}
 	if c.Data == "" {
 		s.folder.Path = folder.Default()
 	}
@@ -121,7 +129,11 @@ var rooms = strings.NewReplacer("backup: ", "", "bundle: ", "", "client: ", "", 
 const description = `End-to-end encrypted backup. The key to it never leaves your devices in a form that anybody else can read;
 a vault that counts wrong passwords, or a 64-digit key on paper, brings it back to a new one.
 
+Storages: ` + storage.Forms + `.
+file: a folder, a disk, a mounted share. s3: any S3-compatible bucket; keys by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or an instance's role.
+rclone: a remote of your rclone.conf (Google Drive, OneDrive, Dropbox, WebDAV, SFTP; iCloud Drive, experimental). strongroom store check URL tries any of them.
+
 Exit codes: 0 done; 1 failed; 2 wrong command line; 3 wrong password or key; 4 the vault's record is destroyed, deleted or was never there;
-5 the vault is out of reach (no guess was used); 6 the storage is out of reach; 7 damage found (the rest was restored);
+5 the vault is out of reach (no guess was used); 6 the storage is out of reach, refuses or is full; 7 damage found (the rest was restored);
 8 done, with warnings; 9 the vault's answer was lost (a guess may have been used); 10 the vault refused the account's token;
 11 not the pinned vault, or no signed status of it; 12 the next attempt must wait (no guess was used).`
