@@ -14,6 +14,9 @@ import (
 // pipeStallMax is how long a box that runs may leave what it is sent unread.
 const pipeStallMax = 30 * time.Second
 
+// startFrameBytesMax holds any frame of a wire.Start.
+const startFrameBytesMax = wire.DocumentBytesMax + wire.IslandBytesMax + wire.PlaceBytesMax + wire.SecretBytesMax + 1<<10
+
 // Errors of a box behind a pipe; each is wrapped with what is known.
 var (
 	// ErrGarbled: what the box sent does not belong on the pipe.
@@ -75,7 +78,7 @@ func OpenPipe(r io.Reader, w PipeWriter, start wire.Start, entries iter.Seq2[wir
 // tell sends the start and the log. A box that refuses stops reading and says
 // why: its word counts more than the write that failed.
 func (p *Pipe) tell(start wire.Start, entries iter.Seq2[wire.Entry, error]) error {
-	err := send(p.w, start)
+	err := sendStart(p.w, start)
 	var part wire.Entries
 	bytes := 0
 	for e, failed := range entries {
@@ -101,6 +104,19 @@ func (p *Pipe) tell(start wire.Start, entries iter.Seq2[wire.Entry, error]) erro
 	}
 	last, readErr := wire.ReadFrame(p.r)
 	return p.reason(last, readErr)
+}
+
+// sendStart leaves no copy of the HSM's secret in this process: whoever later
+// reads its memory, by a fault of the relay or a core dump, has the HSM's
+// folder beside it.
+func sendStart(w io.Writer, start wire.Start) error {
+	room := make([]byte, 0, startFrameBytesMax)
+	defer func() { clear(room[:cap(room)]) }()
+	frame, err := wire.AppendFrame(room, start)
+	if err == nil {
+		_, err = w.Write(frame)
+	}
+	return err
 }
 
 func send[M wire.Framed](w io.Writer, m M) error {

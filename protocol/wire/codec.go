@@ -15,12 +15,12 @@ const (
 
 // The one encoding: RFC 8949 §4.2.1. Byte strings carry []byte and [N]byte
 // alike (major type 2), nil and empty slices are both the empty byte string.
-var encoding = must(func() (cbor.EncMode, error) {
+var encoding = must(func() (cbor.UserBufferEncMode, error) {
 	o := cbor.CoreDetEncOptions()
 	o.NilContainers = cbor.NilContainerAsEmpty
 	o.ByteArray = cbor.ByteArrayToByteSlice
 	o.TagsMd = cbor.TagsForbidden
-	return o.EncMode()
+	return o.UserBufferEncMode()
 }())
 
 var decoding = decodingWith(arrayElementsMax)

@@ -1,9 +1,9 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"io"
-	"slices"
 )
 
 // The pipe is the door where box and node are two processes: a stream of
@@ -107,22 +107,25 @@ func DecodeFrame[M Framed](f Frame) (m M, err error) {
 }
 
 // AppendFrame appends the frame of a message to b. A message that the other
-// side would refuse is ErrMalformed.
+// side would refuse is ErrMalformed. Where b has the room, the frame stands
+// nowhere else: who sends a secret can wipe it afterwards.
 func AppendFrame[M Framed](b []byte, m M) ([]byte, error) {
 	if err := m.Validate(); err != nil {
 		return b, err
 	}
-	payload, err := encoding.Marshal(m)
-	if err != nil {
+	at := len(b)
+	buffer := bytes.NewBuffer(append(b, make([]byte, frameHeaderBytes)...))
+	if err := encoding.MarshalToBuffer(m, buffer); err != nil {
 		return b, err
 	}
-	if len(payload) > FrameBytesMax {
+	frame := buffer.Bytes()
+	length := len(frame) - at - frameHeaderBytes
+	if length > FrameBytesMax {
 		return b, &Malformed{ReasonLength, "frame"}
 	}
-	b = slices.Grow(b, frameHeaderBytes+len(payload))
-	b = binary.BigEndian.AppendUint32(b, uint32(len(payload)))
-	b = append(b, PipeVersion, byte(m.kind()))
-	return append(b, payload...), nil
+	binary.BigEndian.PutUint32(frame[at:], uint32(length))
+	frame[at+4], frame[at+5] = PipeVersion, byte(m.kind())
+	return frame, nil
 }
 
 // AppendIn appends an In as one frame, or as several where one does not hold
@@ -161,10 +164,10 @@ func AppendOut(b []byte, out Out) ([]byte, error) {
 
 // group cuts off as many items as one frame may carry.
 func group[T any](items []T, size func(T) int) (part, rest []T) {
-	bytes := 0
+	sum := 0
 	for i, item := range items {
-		bytes += size(item)
-		if i == FrameItemsMax || i > 0 && bytes > groupBytesMax {
+		sum += size(item)
+		if i == FrameItemsMax || i > 0 && sum > groupBytesMax {
 			return items[:i], items[i:]
 		}
 	}

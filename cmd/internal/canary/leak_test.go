@@ -75,13 +75,13 @@ func TestPlantedLeaksAreFound(t *testing.T) {
 	slices.Sort(names)
 	places := 0
 	for i, form := range names {
-		if i%3 != 0 && form != "raw" { // a process each: six forms in each place are enough here
+		if form != "raw" && i%3 != 0 || underRace { // a process each: six forms in each place are enough
 			continue
 		}
 		t.Run(form, func(t *testing.T) { leakIn(t, form) })
 		places += len(leakyPlaces)
 	}
-	if places < 25 {
+	if places < 25 && !underRace {
 		t.Errorf("only %d leaks were planted", places)
 	}
 }

@@ -38,11 +38,10 @@ type person struct {
 }
 
 // What may be where. All else may be nowhere.
-var (
-	// The relay's token names the account, and the relay reads it.
-	names = "account"
-	// Inside the seal; the box checks it.
-	vaultTokens = "vault token"
+const (
+	names       = "account"     // the relay's token says it, and the relay reads that
+	vaultTokens = "vault token" // inside the seal; the box checks it
+	passphrase  = "passphrase"  // the box opens the HSM with it
 )
 
 // kindOf is the last part of a canary's name.
@@ -53,7 +52,8 @@ func may(f finding) bool {
 	switch kindOf(f.secret) {
 	case names:
 		return f.place == "wire" || f.place == "pipe" || strings.HasPrefix(f.place, "memory")
-	case vaultTokens:
+	case vaultTokens, passphrase:
+		// Who reads the box's memory has the keys that the passphrase opens.
 		return f.place == "memory of the box"
 	}
 	return false
@@ -165,15 +165,15 @@ func (h *hunt) saw(place, kind string) {
 func TestHostNeverSeesSecret(t *testing.T) {
 	t.Parallel()
 	program := build(t)
-	passphrase := &secret{"the operator's passphrase", drawText()}
-	v := newVault(t, program, passphrase)
+	operators := &secret{"the operator's " + passphrase, drawText()}
+	v := newVault(t, program, operators)
 	v.serve() // makes the fleet: whoever makes the keys has had them
 	v.stop()
 	v.serve()
 	wire := newTap(t, v.address)
 
 	var people []*person
-	secrets := []*secret{passphrase}
+	secrets := []*secret{operators}
 	for n := range soak.Size(accountsEveryday, accountsLong) {
 		p, theirs := drawPerson(t, n, v.data)
 		people, secrets = append(people, p), append(secrets, theirs...)
@@ -195,9 +195,13 @@ func TestHostNeverSeesSecret(t *testing.T) {
 	h.look("wire", "loopback", wire.seen())
 
 	h.saw("wire", names)
-	h.saw("memory of the host", names)
-	h.saw("memory of the box", vaultTokens)
-	h.judge(map[string]int64{"disk": 1 << 10, "logs": 1 << 10, "metrics": 1 << 10, "wire": int64(len(people)) << 16, "memory of the host": 1 << 20, "memory of the box": 1 << 20})
+	least := map[string]int64{"disk": 1 << 10, "logs": 1 << 10, "metrics": 1 << 10, "wire": int64(len(people)) << 16}
+	if !underRace {
+		h.saw("memory of the host", names)
+		h.saw("memory of the box", vaultTokens)
+		least["memory of the host"], least["memory of the box"] = 1<<20, 1<<20
+	}
+	h.judge(least)
 	soak.Tried(t, "P10", "canaries, each in every form, nowhere but where they may be", len(secrets), soak.Size(canariesEveryday, canariesLong))
 }
 
