@@ -35,6 +35,9 @@ func openDisk(path string) (disk, error) {
 
 // diskError gives a failed write the contract's name.
 func diskError(err error) error {
+	if err == nil {
+		return nil
+	}
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
 		return fmt.Errorf("%w: %w", hal.ErrFull, err)
 	}

@@ -88,6 +88,9 @@ func (e *epochs) fill(place int, content []byte) error {
 	page := make([]byte, slotBytes)
 	copy(page, content)
 	_, err := e.file.WriteAt(page, int64(place*slotBytes))
+	if full := diskError(err); errors.Is(full, hal.ErrFull) {
+		return fmt.Errorf("epoch keys: %w", full) // what is written next here is the whole page again
+	}
 	if err == nil {
 		err = e.file.Sync()
 	}

@@ -138,6 +138,13 @@ func (m *memory) write(data []byte) error {
 	}
 	if err == nil {
 		_, err = m.file.WriteAt(slot, place*slotBytes)
+		if full := diskError(err); errors.Is(full, hal.ErrFull) {
+			// Part of the older slot may be gone; the newer one stands, and is
+			// what the disk has, for nothing else waits to be written.
+			if _, err = m.file.ReadAt(m.slots[place][:], place*slotBytes); err == nil {
+				return fmt.Errorf("durable memory: %w", full)
+			}
+		}
 	}
 	if err == nil {
 		err = m.file.Sync()

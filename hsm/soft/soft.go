@@ -56,6 +56,7 @@ type HSM struct {
 
 	memory *memory
 	epochs *epochs
+	write  func(path string, data []byte) error // writeFile
 }
 
 var _ hal.HAL = (*HSM)(nil)
@@ -66,7 +67,7 @@ func Create(dir string, passphrase []byte, s Stretch) (*HSM, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &HSM{dir: dir, lock: lock, keys: keyring{Version: keyringVersion, Named: map[string]namedKey{}}}
+	h := &HSM{dir: dir, lock: lock, write: writeFile, keys: keyring{Version: keyringVersion, Named: map[string]namedKey{}}}
 	if err := h.create(passphrase, s); err != nil {
 		_ = lock.Close()
 		return nil, err
@@ -97,7 +98,7 @@ func Open(dir string, passphrase []byte) (*HSM, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &HSM{dir: dir, lock: lock}
+	h := &HSM{dir: dir, lock: lock, write: writeFile}
 	if err := h.open(passphrase); err != nil {
 		_ = lock.Close()
 		return nil, err
@@ -144,7 +145,7 @@ func (h *HSM) saveKeys() error {
 	if len(sealed) > keysFileBytesMax {
 		return hal.ErrFull
 	}
-	if err := writeFile(h.path(keysFile), sealed); err != nil {
+	if err := h.write(h.path(keysFile), sealed); err != nil {
 		return diskError(err)
 	}
 	return nil

@@ -8,8 +8,43 @@ import (
 
 	"github.com/google/go-tpm/tpm2"
 
+	"strongroom/hsm/hsmtest"
 	"strongroom/vault/hal"
 )
+
+func TestFaults(t *testing.T) { hsmtest.RunFaults(t, newMaker()) }
+
+// roomCommands are those that take room in the TPM.
+var roomCommands = map[tpm2.TPMCC]tpm2.TPMRC{
+	tpm2.TPMCCNVDefineSpace: tpm2.TPMRCNVSpace, tpm2.TPMCCNVWrite: tpm2.TPMRCNVSpace, tpm2.TPMCCCreate: tpm2.TPMRCObjectMemory,
+}
+
+// Judge is asked at each command.
+func (m maker) Judge(_ *testing.T, h hal.HAL, judge func() hsmtest.Fault) {
+	p := m.tap(h)
+	if judge == nil {
+		p.set(nil)
+		return
+	}
+	p.set(func(command []byte) verdict {
+		f := judge()
+		v := verdict{cut: f.Kind == hsmtest.Cut, lose: f.Kind == hsmtest.Lost, wait: f.Wait}
+		if code, takes := roomCommands[tpm2.TPMCC(commandCode(command))]; takes && f.Kind == hsmtest.Full {
+			v.answer = refusal(uint32(code))
+		}
+		return v
+	})
+}
+
+// Break kills the TPM with all that is loaded in it, and starts it again.
+func (m maker) Break(t *testing.T, h hal.HAL) {
+	e := m.tap(h).emulator
+	e.kill()
+	e.start(t)
+}
+
+// Mend: it recovers by itself.
+func (maker) Mend(_ *testing.T, h hal.HAL) hal.HAL { return h }
 
 // tapped is a new HSM behind a tap.
 func tapped(t testing.TB) (*HSM, *tap, *emulator) {
@@ -108,50 +143,6 @@ func TestKilledTPM(t *testing.T) {
 		e.start(t)
 		if err := call(); err != nil {
 			t.Errorf("%s when the TPM is back: %v", name, err)
-		}
-	}
-}
-
-func TestRestartedTPMGoesUnnoticed(t *testing.T) {
-	h, _, e := tapped(t)
-	u := use(t, h)
-	for name, call := range u.calls() {
-		e.kill()
-		e.start(t)
-		if err := call(); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-// TestLostAnswers cuts the line before and after each single command of each
-// call: the call succeeds over a new line, and its answer is right.
-func TestLostAnswers(t *testing.T) {
-	h, p, _ := tapped(t)
-	u := use(t, h)
-	for name, call := range u.calls() {
-		cuts := 0
-		for at := 0; ; at++ {
-			count := 0
-			p.set(func([]byte) verdict {
-				count++
-				return verdict{cut: count == at+1 && at%2 == 0, lose: count == at+1 && at%2 == 1}
-			})
-			err := call()
-			p.set(nil)
-			if err != nil {
-				t.Fatalf("%s, line cut at command %d: %v", name, at, err)
-			}
-			if count <= at {
-				break
-			}
-			cuts++
-		}
-		if cuts == 0 {
-			t.Fatalf("%s asked the TPM nothing", name)
-		}
-		if objects, sessions := u.loaded(t); objects != 1 || sessions > 3 {
-			t.Fatalf("%s left %d objects and %d sessions in the TPM", name, objects, sessions)
 		}
 	}
 }

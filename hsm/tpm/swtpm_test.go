@@ -67,13 +67,21 @@ func (e *emulator) kill() {
 }
 
 // maker gives each HSM a TPM of its own behind a tap, and a folder.
-type maker struct{}
+type maker struct{ taps *sync.Map } // by path
+
+func newMaker() maker { return maker{new(sync.Map)} }
 
 func (maker) Groups() []hal.Group { return []hal.Group{hal.P256} }
 
-func (maker) New(t *testing.T) hal.HAL {
-	h, _, _ := tapped(t)
+func (m maker) New(t *testing.T) hal.HAL {
+	h, p, _ := tapped(t)
+	m.taps.Store(p.socket, p)
 	return h
+}
+
+func (m maker) tap(h hal.HAL) *tap {
+	p, _ := m.taps.Load(h.(*HSM).options.Path)
+	return p.(*tap)
 }
 
 func (maker) Reopen(t *testing.T, h hal.HAL) hal.HAL {
@@ -127,7 +135,7 @@ func reopen(t testing.TB, h *HSM, o Options) *HSM {
 	return again
 }
 
-func TestContract(t *testing.T) { hsmtest.Run(t, maker{}) }
+func TestContract(t *testing.T) { hsmtest.Run(t, newMaker()) }
 
 // tap sits between HSM and TPM, as one sits at a bus: it sees every byte and
 // may answer in the TPM's place, be slow or cut the line. Unlike swtpm it
@@ -135,6 +143,7 @@ func TestContract(t *testing.T) { hsmtest.Run(t, maker{}) }
 type tap struct {
 	socket   string
 	upstream string
+	emulator *emulator
 
 	mu   sync.Mutex
 	hook func(command []byte) verdict // under mu
@@ -154,7 +163,7 @@ type verdict struct {
 
 func newTap(t testing.TB, e *emulator) *tap {
 	t.Helper()
-	p := &tap{socket: filepath.Join(t.TempDir(), "tap"), upstream: e.socket}
+	p := &tap{socket: filepath.Join(t.TempDir(), "tap"), upstream: e.socket, emulator: e}
 	l, err := net.Listen("unix", p.socket)
 	if err != nil {
 		t.Fatal(err)
