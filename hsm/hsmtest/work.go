@@ -2,6 +2,7 @@ package hsmtest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -62,6 +63,19 @@ func same(got []byte, err error, want []byte) error {
 	}
 	return err
 }
+
+// Calls puts h to use and gives all its calls by name, each saying what was
+// wrong with the answer. One runs at a time, but for those in Reading.
+func Calls(t *testing.T, h hal.HAL) map[string]func() error {
+	calls := map[string]func() error{}
+	for _, c := range newWork(t, h).calls() {
+		calls[c.name] = c.do
+	}
+	return calls
+}
+
+// Reading are calls that many goroutines may make at once.
+var Reading = []string{"MultiplyWrapped", "Multiply", "Sign", "PublicKey", "MakeOPRFKey", "Seal", "Open", "OpenEpoch", "SealEpoch", "Random"}
 
 // call is one call of an HSM.
 type call struct {
@@ -146,11 +160,9 @@ func (w *work) turnEpoch() error {
 	if err := w.MakeEpochKey(epoch); err != nil {
 		return err
 	}
-	w.doubt, w.epochs = w.doubt[:len(w.doubt)-1], append(w.epochs, epoch)
-	if err := w.listEpochs(); err != nil {
-		return err
+	if list, err := w.EpochKeys(); err != nil || !slices.Contains(list, epoch) {
+		return cmp.Or(err, error(wrong("a key that was made is not there")))
 	}
-	w.doubt, w.epochs = append(w.doubt, epoch), w.epochs[:len(w.epochs)-1]
 	if err := w.DestroyEpochKey(epoch); err != nil {
 		return err
 	}

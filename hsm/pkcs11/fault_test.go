@@ -5,7 +5,6 @@ package pkcs11
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -16,6 +15,7 @@ import (
 
 	p11 "github.com/miekg/pkcs11"
 
+	"strongroom/hsm/hsmtest"
 	"strongroom/hsm/internal/pair"
 	"strongroom/vault/hal"
 )
@@ -144,60 +144,12 @@ func TestInterruptedCreate(t *testing.T) {
 	}
 }
 
-// calls are all calls of the contract, each with what it gives when it is well.
-func calls(t *testing.T, h *HSM) map[string]func() error {
-	t.Helper()
-	public, err := h.MakeKey("ake", hal.P256)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wrapped, _, err := h.MakeOPRFKey(hal.P256)
-	if err != nil {
-		t.Fatal(err)
-	}
-	point := randomPoint(t)
-	want, err := h.MultiplyWrapped(hal.P256, wrapped, point)
-	if err != nil {
-		t.Fatal(err)
-	}
-	named, err := h.Multiply("ake", point)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sealed, err := h.Seal([]byte("place"), []byte("value"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := h.WriteMemory([]byte("memory")); err != nil {
-		t.Fatal(err)
-	}
-	same := func(got []byte, err error, want []byte) error {
-		if err == nil && !bytes.Equal(got, want) {
-			return fmt.Errorf("got %x, want %x", got, want)
-		}
-		return err
-	}
-	var made atomic.Int64
-	return map[string]func() error{
-		"MultiplyWrapped": func() error { got, err := h.MultiplyWrapped(hal.P256, wrapped, point); return same(got, err, want) },
-		"Multiply":        func() error { got, err := h.Multiply("ake", point); return same(got, err, named) },
-		"PublicKey":       func() error { got, err := h.PublicKey("ake"); return same(got, err, public) },
-		"MakeOPRFKey":     func() error { _, _, err := h.MakeOPRFKey(hal.P256); return err },
-		"MakeKey":         func() error { _, err := h.MakeKey(fmt.Sprint("key ", made.Add(1)), hal.P256); return err },
-		"Seal":            func() error { _, err := h.Seal(nil, nil); return err },
-		"Open":            func() error { got, err := h.Open([]byte("place"), sealed); return same(got, err, []byte("value")) },
-		"ReadMemory":      func() error { got, err := h.ReadMemory(); return same(got, err, []byte("memory")) },
-		"WriteMemory":     func() error { return h.WriteMemory([]byte("memory")) },
-		"Random":          func() error { return h.Random(make([]byte, 8)) },
-	}
-}
-
 // TestTokenGone deletes the token's folder: a token pulled out.
 func TestTokenGone(t *testing.T) {
-	for _, name := range []string{"MultiplyWrapped", "Multiply", "MakeOPRFKey", "MakeKey", "Seal", "Open", "ReadMemory", "WriteMemory"} {
+	for _, name := range []string{"MultiplyWrapped", "Multiply", "MakeOPRFKey", "MakeKey", "Sign", "Seal", "Open", "OpenEpoch", "EpochKeys", "ReadMemory", "WriteMemory"} {
 		tokens := store(t)
 		h, _ := made(t, "gone "+name)
-		call := calls(t, h)[name]
+		call := hsmtest.Calls(t, h)[name]
 		if err := os.RemoveAll(tokens); err != nil {
 			t.Fatal(err)
 		}
@@ -215,70 +167,21 @@ func TestTokenGone(t *testing.T) {
 	}
 }
 
-// TestLostSessions takes sessions and login away before each call. (A loss of
-// the kept session alone is none: the others hold the login.)
-func TestLostSessions(t *testing.T) {
-	store(t)
-	c := token(t, "lost")
-	var logins atomic.Int64
-	right := c.PIN
-	c.PIN = func() (Secret, error) { logins.Add(1); return right() }
-	made, err := Create(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := made.(*HSM)
-	defer h.Close()
-	ctx, slot := h.login.module.ctx, h.login.slot
-	losses := map[string]func() error{
-		"all sessions": func() error { return ctx.CloseAllSessions(slot) },
-		"the login":    func() error { return ctx.Logout(h.login.keeper) },
-		"one session": func() error {
-			s, err := h.login.take()
-			if err == nil {
-				err = ctx.CloseSession(s.handle)
-				h.login.give(s, nil) // closed behind its back
-			}
-			return err
-		},
-	}
-	work := calls(t, h)
-	for loss, lose := range losses {
-		for name, call := range work {
-			if err := work["Seal"](); err != nil { // what an earlier loss left is mended
-				t.Fatal(err)
-			}
-			before := logins.Load()
-			if err := lose(); err != nil {
-				t.Fatalf("%s: %v", loss, err)
-			}
-			if err := call(); err != nil {
-				t.Errorf("%s after losing %s: %v", name, loss, err)
-			}
-			if n := logins.Load() - before; n > 1 {
-				t.Errorf("%s after losing %s: %d logins", name, loss, n)
-			}
-		}
-	}
-}
-
 // TestLostUnderLoad: sixteen goroutines lose their sessions at once, and each
 // recovers or finds that another did. (The loss falls between two calls:
 // SoftHSM2 2.6.1 crashes when sessions are closed under a call that runs.)
 func TestLostUnderLoad(t *testing.T) {
 	store(t)
 	h, _ := made(t, "storm")
-	work := calls(t, h)
-	delete(work, "WriteMemory") // and MakeKey: token objects are slow, and tried above
-	delete(work, "MakeKey")
+	work := hsmtest.Calls(t, h)
 	for range 12 {
 		var done atomic.Int64
 		var all sync.WaitGroup
-		for name, call := range work {
+		for _, name := range hsmtest.Reading {
 			for range 2 {
 				all.Go(func() {
 					for range 4 {
-						if err := call(); err != nil {
+						if err := work[name](); err != nil {
 							t.Errorf("%s: %v", name, err)
 						}
 						done.Add(1)

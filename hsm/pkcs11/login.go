@@ -18,6 +18,7 @@ import (
 type login struct {
 	config Config
 	module *module
+	ctx    cryptoki // the module's
 	slot   uint
 	places chan struct{} // one for each session in use
 
@@ -49,7 +50,7 @@ func openLogin(c Config) (l *login, err error) {
 	if err := m.take(slot); err != nil {
 		return nil, err
 	}
-	l = &login{config: c, module: m, slot: slot, places: make(chan struct{}, c.Sessions)}
+	l = &login{config: c, module: m, ctx: m.ctx, slot: slot, places: make(chan struct{}, c.Sessions)}
 	if l.keeper, err = l.enter(); err != nil {
 		m.give(slot)
 		return nil, err
@@ -66,21 +67,21 @@ func (l *login) enter() (p11.SessionHandle, error) {
 	}
 	pin, err := l.config.PIN()
 	if err == nil {
-		err = answered("C_Login", l.module.ctx.Login(handle, p11.CKU_USER, string(pin)))
+		err = answered("C_Login", l.ctx.Login(handle, p11.CKU_USER, string(pin)))
 		clear(pin)
 	}
 	if isCode(err, p11.CKR_USER_ALREADY_LOGGED_IN) {
 		err = nil // our own login lives: only sessions were lost
 	}
 	if err != nil {
-		_ = l.module.ctx.CloseSession(handle)
+		_ = l.ctx.CloseSession(handle)
 		return 0, err
 	}
 	return handle, nil
 }
 
 func (l *login) openSession() (p11.SessionHandle, error) {
-	handle, err := l.module.ctx.OpenSession(l.slot, p11.CKF_SERIAL_SESSION|p11.CKF_RW_SESSION)
+	handle, err := l.ctx.OpenSession(l.slot, p11.CKF_SERIAL_SESSION|p11.CKF_RW_SESSION)
 	return handle, answered("C_OpenSession", err)
 }
 
@@ -101,7 +102,7 @@ func (l *login) take() (*session, error) {
 		<-l.places
 		return nil, err
 	}
-	return &session{ctx: l.module.ctx, handle: handle, keys: under}, nil
+	return &session{ctx: l.ctx, handle: handle, keys: under}, nil
 }
 
 // give keeps a session for the next, unless a call of the module failed: the
@@ -115,7 +116,7 @@ func (l *login) give(s *session, err error) {
 	}
 	l.mu.Unlock()
 	if !keep {
-		_ = l.module.ctx.CloseSession(s.handle)
+		_ = l.ctx.CloseSession(s.handle)
 	}
 	<-l.places
 }
@@ -142,7 +143,7 @@ func (l *login) recover(stale *keys) error {
 	}
 	// First what was: a token may give the number of a closed session again.
 	l.closeIdle()
-	_ = l.module.ctx.CloseSession(l.keeper)
+	_ = l.ctx.CloseSession(l.keeper)
 	keeper, err := l.enter()
 	if err != nil {
 		if errors.Is(meaning(err), hal.ErrSecret) {
@@ -156,7 +157,7 @@ func (l *login) recover(stale *keys) error {
 
 func (l *login) closeIdle() {
 	for _, s := range l.idle {
-		_ = l.module.ctx.CloseSession(s.handle)
+		_ = l.ctx.CloseSession(s.handle)
 	}
 	l.idle = nil
 }
@@ -166,8 +167,8 @@ func (l *login) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closeIdle()
-	_ = l.module.ctx.Logout(l.keeper)
-	_ = l.module.ctx.CloseSession(l.keeper)
+	_ = l.ctx.Logout(l.keeper)
+	_ = l.ctx.CloseSession(l.keeper)
 	l.module.give(l.slot)
 	return l.module.release()
 }
@@ -219,7 +220,7 @@ func (l *login) explain(err error) error {
 		return err
 	}
 	what := meaning(err)
-	if what == nil && !l.alive() {
+	if what == nil && (lost(err) || !l.alive()) { // lost a second time, after recovering
 		what = hal.ErrGone
 	}
 	if what == nil {

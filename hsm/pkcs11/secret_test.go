@@ -11,6 +11,7 @@ import (
 
 	p11 "github.com/miekg/pkcs11"
 
+	"strongroom/hsm/hsmtest"
 	"strongroom/vault/hal"
 )
 
@@ -95,7 +96,7 @@ func TestSecretsStayInside(t *testing.T) {
 					attribute(p11.CKA_SENSITIVE, false), attribute(p11.CKA_EXTRACTABLE, true)})
 			},
 			"a copy without the rule": func() (object, error) {
-				o, err := s.ctx.CopyObject(s.handle, s.keys.wrap, template{attribute(p11.CKA_TOKEN, false)})
+				o, err := h.login.module.ctx.CopyObject(s.handle, s.keys.wrap, template{attribute(p11.CKA_TOKEN, false)})
 				return o, answered("C_CopyObject", err)
 			},
 		}
@@ -104,7 +105,7 @@ func TestSecretsStayInside(t *testing.T) {
 				t.Errorf("%s can be taken out: object %d", name, o)
 			}
 		}
-		if err := s.ctx.SetAttributeValue(s.handle, s.keys.wrap, template{attribute(p11.CKA_UNWRAP_TEMPLATE, []byte{})}); err == nil {
+		if err := h.login.module.ctx.SetAttributeValue(s.handle, s.keys.wrap, template{attribute(p11.CKA_UNWRAP_TEMPLATE, []byte{})}); err == nil {
 			t.Error("the rule of the wrapping key can be lifted")
 		}
 	})
@@ -114,7 +115,7 @@ func TestSecretsStayInside(t *testing.T) {
 func TestNothingIsLeft(t *testing.T) {
 	store(t)
 	h, _ := made(t, "left")
-	for name, call := range calls(t, h) {
+	for name, call := range hsmtest.Calls(t, h) {
 		if err := call(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

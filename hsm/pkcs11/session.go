@@ -11,7 +11,7 @@ import (
 // session is one session of the token, used by one goroutine at a time. Its
 // methods are the module's calls, each naming itself where it fails.
 type session struct {
-	ctx    *p11.Ctx
+	ctx    cryptoki
 	handle p11.SessionHandle
 	keys   *keys // of the login under which it was opened
 }

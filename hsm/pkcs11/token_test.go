@@ -101,7 +101,7 @@ func made(t testing.TB, label string) (*HSM, Config) {
 	return h.(*HSM), c
 }
 
-type maker struct{ count atomic.Int64 }
+type maker struct{ count, breaks atomic.Int64 }
 
 func (*maker) Groups() []hal.Group { return []hal.Group{hal.P256} }
 
