@@ -126,13 +126,10 @@ func (w *work) well(t *testing.T, after string) {
 func lostAtEveryStep(t *testing.T, m Faulty) {
 	w := newWork(t, m.New(t))
 	for _, c := range w.calls() {
-		for first := range 2 { // everyday, each step one of the two ways
+		for first := range 2 { // everyday, every other step in one of the two ways
 			tried := 0
-			for at := 1; ; at++ {
-				kind := Cut
-				if (at+first)%2 == 0 {
-					kind = Lost
-				}
+			for at, turn := 1, first; ; at, turn = at+soak.Size(2, 1), turn+1 {
+				kind := Cut + FaultKind(turn%2)
 				_, hit, err := under(t, m, w.HAL, once(at, kind), c.do)
 				if !excused(err) {
 					t.Fatalf("%s, fault %d at step %d: %v", c.name, kind, at, err)

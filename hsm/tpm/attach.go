@@ -43,6 +43,7 @@ func (a *attached) open(o Options, salt [saltBytes]byte, want []byte) error {
 	if err := a.sweep(); err != nil {
 		return err
 	}
+	a.nv = nv{}
 	made, err := tpm2.CreatePrimary{
 		PrimaryHandle: owner(o.OwnerAuth),
 		InPublic:      tpm2.New2B(storageTemplate(salt)),
@@ -100,11 +101,12 @@ func (a *attached) parent() tpm2.AuthHandle {
 }
 
 // sweep takes out what an earlier connection left. A socket serves one
-// connection at a time, so what is loaded when it begins is nobody's; for a
-// device the kernel sweeps.
+// connection at a time, so what is loaded when it begins is nobody's; a device
+// may show what is others', so there only what is known goes, and the kernel
+// sweeps when it is closed.
 func (a *attached) sweep() error {
 	if !a.socket {
-		return nil
+		return a.flushKnown()
 	}
 	for _, first := range []uint32{handlesTransient, handlesSession} {
 		found, err := a.handles(first, handlesMax)
@@ -117,6 +119,26 @@ func (a *attached) sweep() error {
 			}
 		}
 	}
+	return nil
+}
+
+// flushKnown takes out what this connection put in, as far as it is there.
+func (a *attached) flushKnown() error {
+	handles := []tpm2.TPMHandle{a.storage.Handle}
+	for _, s := range []tpm2.Session{a.answers, a.read, a.write} {
+		if s != nil {
+			handles = append(handles, s.Handle())
+		}
+	}
+	for _, h := range handles {
+		if h == 0 {
+			continue
+		}
+		if _, err := (tpm2.FlushContext{FlushHandle: h}).Execute(a); err != nil && !answered(err) {
+			return err
+		}
+	}
+	a.storage, a.answers, a.nv = tpm2.NamedHandle{}, nil, nv{}
 	return nil
 }
 

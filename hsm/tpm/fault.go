@@ -46,7 +46,7 @@ func answered(err error) bool {
 // ours are errors that say all there is to say.
 var ours = []error{
 	hal.ErrGone, hal.ErrFull, hal.ErrSecret, hal.ErrPoint, hal.ErrWrapped, hal.ErrSealed, hal.ErrGroup,
-	hal.ErrNoKey, hal.ErrKeyExists, hal.ErrTorn, hal.ErrTaken, ErrExists, ErrFile, ErrOther, ErrTooLarge, ErrName, errSave, errUnfit, errPlaintext,
+	hal.ErrNoKey, hal.ErrKeyExists, hal.ErrTorn, hal.ErrTaken, ErrExists, ErrFile, ErrOther, ErrTooLarge, ErrName, ErrLocked, errSave, errUnfit, errPlaintext,
 }
 
 func known(err error) bool {

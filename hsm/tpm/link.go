@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/go-tpm/tpm2"
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -39,6 +38,7 @@ type link struct {
 	wait   time.Duration
 	stop   <-chan struct{} // closed: nobody waits for the TPM any more
 	broken error
+	locked bool // the device, for this vault's memory
 }
 
 // dial opens a unix socket that speaks raw TPM commands (swtpm) or a device.
@@ -62,14 +62,16 @@ func dial(path string, wait time.Duration, stop <-chan struct{}) (*link, error) 
 	return l, nil
 }
 
-// openDevice leaves the file in blocking mode: in the other one, Linux answers
-// "end of file" until the TPM has its response.
-func openDevice(path string) (*os.File, error) {
-	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
+// lock has a vault's memory for this connection alone. A socket serves one at
+// a time by itself.
+func (l *link) lock(index uint32) error {
+	f, device := l.conn.(*os.File)
+	if !device || l.locked {
+		return nil
 	}
-	return os.NewFile(uintptr(fd), path), nil
+	err := lockDevice(f, index)
+	l.locked = err == nil
+	return err
 }
 
 // Send sends a command and gives its response. A TPM that did not start the

@@ -120,6 +120,9 @@ func (h *HSM) openMemory(a *attached) error {
 	if a.found {
 		return nil
 	}
+	if err := a.lock(h.keys.index); err != nil {
+		return err
+	}
 	a.password = h.root.nvPassword()
 	for i := range a.index {
 		if err := a.findIndex(h.keys.index, i); err != nil {

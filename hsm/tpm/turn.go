@@ -31,7 +31,7 @@ func (h *HSM) do(f func(*attached) error) error {
 			// refuses it, the session is out of step.
 			again = lost(err) || is(err, codesSecret)
 		}
-		if h.at != nil && (again || h.at.broken != nil) {
+		if h.at != nil && (again || h.at.broken != nil) && !h.renew() {
 			h.at.detach()
 			h.at = nil
 		}
@@ -39,6 +39,12 @@ func (h *HSM) do(f func(*attached) error) error {
 			return explain(err)
 		}
 	}
+}
+
+// renew puts into the TPM what was lost from it over the same line: behind the
+// wall of a box in its own process no other can be opened.
+func (h *HSM) renew() bool {
+	return h.at.broken == nil && h.at.sweep() == nil && h.at.open(h.options, h.keys.salt, h.keys.storage[:]) == nil
 }
 
 func (h *HSM) connect() (err error) {

@@ -15,9 +15,10 @@ func (Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, "wire.Secret(hidden)")
 // HSM says which HSM a box opens. It is the node's word: a wrong place or
 // secret opens nothing, and another HSM does not open the island's keys.
 type HSM struct {
-	Provider string `cbor:"1,keyasint"` // "soft"
-	Place    string `cbor:"2,keyasint"` // of soft: the absolute path of its folder
+	Provider string `cbor:"1,keyasint"` // "soft" or "tpm"
+	Place    string `cbor:"2,keyasint"` // the absolute path of its folder
 	Secret   Secret `cbor:"3,keyasint"`
+	Device   string `cbor:"4,keyasint,omitempty"` // of tpm: the absolute path of the device or unix socket
 }
 
 // Start is what a box's process is told first.
@@ -64,6 +65,7 @@ func (s Start) Validate() error {
 	c.length("provider", len(s.HSM.Provider), 1, providerMax)
 	c.length("place", len(s.HSM.Place), 1, PlaceBytesMax)
 	c.length("secret", len(s.HSM.Secret), 0, SecretBytesMax)
+	c.length("device", len(s.HSM.Device), 0, PlaceBytesMax)
 	c.length("document", len(s.Document), 1, DocumentBytesMax)
 	c.length("island", len(s.Island), 1, IslandBytesMax)
 	c.value("workers", s.Workers <= workersMax)

@@ -108,6 +108,7 @@ func TestPipeLimits(t *testing.T) {
 	}
 	refuses(t, "no provider", with(func(s *Start) { s.HSM.Provider = "" }))
 	refuses(t, "no place", with(func(s *Start) { s.HSM.Place = "" }))
+	refuses(t, "a long device", with(func(s *Start) { s.HSM.Device = strings.Repeat("x", PlaceBytesMax+1) }))
 	refuses(t, "a long place", with(func(s *Start) { s.HSM.Place = strings.Repeat("x", PlaceBytesMax+1) }))
 	refuses(t, "a long secret", with(func(s *Start) { s.HSM.Secret = make(Secret, SecretBytesMax+1) }))
 	refuses(t, "no document", with(func(s *Start) { s.Document = nil }))

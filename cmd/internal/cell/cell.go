@@ -15,6 +15,7 @@ import (
 	"strongroom/box"
 	"strongroom/box/wall"
 	"strongroom/hsm/soft"
+	"strongroom/hsm/tpm"
 	"strongroom/protocol/wire"
 	"strongroom/vault/hal"
 )
@@ -53,17 +54,29 @@ func Run(wrap func(hal.HAL) hal.HAL) error {
 	return c.Serve()
 }
 
-// Open opens the HSM that the node named.
+// Open opens the HSM that the node named, with all the descriptors that it will
+// ever have.
 func Open(settings wire.HSM) (hal.HAL, error) {
-	if settings.Provider != soft.Kind {
+	var open func() (hal.HAL, error)
+	switch settings.Provider {
+	case soft.Kind:
+		open = func() (hal.HAL, error) { return soft.Open(settings.Place, settings.Secret) }
+	case tpm.Kind:
+		open = func() (hal.HAL, error) {
+			return tpm.Open(settings.Place, tpm.Options{Path: settings.Device, OwnerAuth: settings.Secret})
+		}
+	default:
 		return nil, fmt.Errorf("%w: %q", ErrProvider, settings.Provider)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lockedWithin)
 	defer cancel()
 	for {
-		h, err := soft.Open(settings.Place, settings.Secret)
-		if !errors.Is(err, soft.ErrLocked) {
-			return h, err
+		h, err := open()
+		if err == nil {
+			return h, nil
+		}
+		if !errors.Is(err, soft.ErrLocked) && !errors.Is(err, tpm.ErrLocked) {
+			return nil, err
 		}
 		select {
 		case <-ctx.Done():

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -104,6 +105,24 @@ func tokenError(err error) error {
 		return fmt.Errorf("%w: %w. Give the token that this vault was made with", ErrDamaged, err)
 	}
 	return fmt.Errorf("%w: the HSM does not open: %w. Look at --pkcs11-module and --pkcs11-token", ErrUsage, err)
+}
+
+// namedHSM says to a box in its own process which HSM to open: it stands in
+// another folder, so the paths are whole.
+func (f *folder) namedHSM(c *Config, kind string) (h wire.HSM, beside bool, err error) {
+	h.Provider = kind
+	if h.Place, err = filepath.Abs(f.vault(hsmName)); err != nil {
+		return h, false, err
+	}
+	if kind != tpm.Kind {
+		h.Secret, beside, err = c.openingPassphrase(f.vault(passphraseName))
+		return h, beside, err
+	}
+	if h.Device, err = filepath.Abs(cmp.Or(c.TPMPath, tpm.PathDefault)); err != nil {
+		return h, false, err
+	}
+	h.Secret, err = c.givenPassphrase()
+	return h, false, err
 }
 
 func (f *folder) openSoft(c *Config) (h hal.HAL, beside bool, err error) {

@@ -5,15 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"strongroom/box"
 	"strongroom/box/wall"
 	"strongroom/cmd/internal/cell"
 	"strongroom/host/node"
+	"strongroom/hsm/pkcs11"
 	"strongroom/hsm/soft"
+	"strongroom/hsm/tpm"
 	"strongroom/protocol/bundle"
 	"strongroom/protocol/wire"
+	"strongroom/vault/hal"
 )
 
 // Where the box runs.
@@ -40,8 +42,8 @@ func (c *Config) isolation() (string, error) {
 	if c.Box != BoxProcess {
 		return isolationNone, nil
 	}
-	if c.HSM != "" && c.HSM != soft.Kind {
-		return "", errProcessHSM(c.HSM)
+	if c.HSM == pkcs11.Kind {
+		return "", errProcessToken
 	}
 	if err := wall.Available(); err != nil {
 		return "", fmt.Errorf("%w: --box=%s: %w", ErrUsage, BoxProcess, err)
@@ -49,11 +51,9 @@ func (c *Config) isolation() (string, error) {
 	return isolationProcess, nil
 }
 
-// errProcessHSM: the wall would keep a token's library or the TPM's device from
-// the box. It is not opened wider than it was tried.
-func errProcessHSM(kind string) error {
-	return fmt.Errorf("%w: --box=%s runs with --hsm %s only, not yet with %s. Leave --box out", ErrUsage, BoxProcess, soft.Kind, kind)
-}
+// errProcessToken: a vendor's library asks the kernel for what no list of ours
+// knows (spec/wall.md), so the wall is not opened for it.
+var errProcessToken = fmt.Errorf("%w: --box=%s runs with --hsm %s or %s, not with %s: the wall would stop the vendor's library. Leave --box out", ErrUsage, BoxProcess, soft.Kind, tpm.Kind, pkcs11.Kind)
 
 // boxOf decides where the box of a fleet runs. A document that promises a
 // process is not served by less; one that promises nothing stays as it is,
@@ -62,8 +62,8 @@ func (c *Config) boxOf(f *bundle.Fleet) (string, error) {
 	switch {
 	case c.Box == BoxInside && f.Isolation == isolationProcess:
 		return "", fmt.Errorf("%w: --box=%s, this fleet's document promises its clients a box in a process of its own. Leave the flag out", ErrPolicy, BoxInside)
-	case c.Box == BoxProcess && f.HSM != soft.Kind:
-		return "", errProcessHSM(f.HSM)
+	case c.Box == BoxProcess && f.HSM == pkcs11.Kind:
+		return "", errProcessToken
 	case c.Box == BoxProcess && c.WrapHAL != nil:
 		return "", fmt.Errorf("%w: an HSM of this process with a box in another", ErrUsage)
 	case c.Box != "":
@@ -113,11 +113,7 @@ func (s *Server) openInside(c *Config, document, island []byte) (err error) {
 // openProcess starts the box's process. The passphrase goes over its pipe,
 // and this process forgets its copy.
 func (s *Server) openProcess(c *Config, start wire.Start) (err error) {
-	start.HSM.Provider = soft.Kind
-	if start.HSM.Secret, s.Beside, err = c.openingPassphrase(s.folder.vault(passphraseName)); err != nil {
-		return err
-	}
-	if start.HSM.Place, err = filepath.Abs(s.folder.vault(hsmName)); err != nil {
+	if start.HSM, s.Beside, err = s.folder.namedHSM(c, s.Fleet.HSM); err != nil {
 		return err
 	}
 	command := c.BoxCommand
@@ -131,7 +127,7 @@ func (s *Server) openProcess(c *Config, start wire.Start) (err error) {
 	b, err := node.StartProcess(command, start, s.disk.Entries())
 	var fault *node.BoxFault
 	if errors.As(err, &fault) {
-		return named(fault)
+		return named(fault, s.Fleet.HSM)
 	}
 	if err != nil {
 		return err
@@ -142,9 +138,12 @@ func (s *Server) openProcess(c *Config, start wire.Start) (err error) {
 }
 
 // named gives a fault the name and the way out that it has in one process.
-func named(fault *node.BoxFault) error {
+func named(fault *node.BoxFault, kind string) error {
 	switch fault.Fault {
 	case wire.FaultSecret:
+		if kind == tpm.Kind {
+			return tpmFault(fmt.Errorf("%w: %w", hal.ErrSecret, fault))
+		}
 		return wrongPassphrase(fault)
 	case wire.FaultLog:
 		return refused(fault)

@@ -2,6 +2,7 @@ package serve_test
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-tpm/tpm2/transport"
 
 	"strongroom/client"
+	"strongroom/cmd/internal/cell"
 	"strongroom/cmd/internal/serve"
 	"strongroom/hsm/tpm"
 	"strongroom/protocol/wire"
@@ -98,6 +100,8 @@ func TestTPM(t *testing.T) {
 	}
 	s.Stop()
 
+	behindTheWall(t, c, saved)
+
 	c.HSM, c.TPMPath = "tpm", c.TPMPath+".off"
 	if _, err := serve.Start(t.Context(), c); !errors.Is(err, hal.ErrGone) {
 		t.Errorf("no TPM: %v", err)
@@ -143,5 +147,40 @@ func TestInterruptedFounding(t *testing.T) {
 		if err := os.Rename(filepath.Join(data, "vault"), filepath.Join(data, "founding")); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// behindTheWall serves the same vault from a box in its own process: of the
+// TPM it holds the one line that it opened before.
+func behindTheWall(t *testing.T, c serve.Config, saved client.Payload) {
+	t.Helper()
+	c.Box = serve.BoxProcess
+	c.BoxCommand = []string{os.Args[0], cell.Command, journalOf(t), "none"}
+	s := start(t, c)
+	defer s.Stop()
+	got, _, err := vaultClient(t, s, "anna").Recover(t.Context(), "four quiet otters")
+	if err != nil || got.Key != saved.Key {
+		t.Fatalf("behind the wall: %v", err)
+	}
+	open, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", s.BoxPID))
+	if err != nil || len(open) == 0 || len(s.Walls) == 0 {
+		t.Fatal(err, open, s.Walls)
+	}
+	sockets := 0
+	for _, f := range open {
+		to, err := os.Readlink(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case strings.HasPrefix(to, "socket:"):
+			sockets++
+		case filepath.Base(to) == "tpm.lock", filepath.Base(to) == "journal", strings.HasPrefix(to, "pipe:"), strings.HasPrefix(to, "anon_inode:[event"):
+		default:
+			t.Errorf("descriptor %s is %s", filepath.Base(f), to)
+		}
+	}
+	if sockets != 1 {
+		t.Errorf("%d sockets are open: %v", sockets, open)
 	}
 }
