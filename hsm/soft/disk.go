@@ -23,8 +23,6 @@ type disk interface {
 
 type diskFile struct{ *os.File }
 
-func (f diskFile) Sync() error { return unix.Fdatasync(int(f.Fd())) }
-
 func openDisk(path string) (disk, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0o600)
 	if err != nil {
