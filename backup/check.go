@@ -11,7 +11,10 @@ import (
 // CheckOptions say how thorough a check is.
 type CheckOptions struct {
 	ReadData bool // read every pack whole, not the lists and sizes alone
-	Progress func(Progress)
+	// Part of Parts: read those packs alone that belong to this part, 1 to
+	// Parts. Whoever checks each part once has read them all. 0 of 0 is all.
+	Part, Parts int
+	Progress    func(Progress)
 }
 
 // CheckReport tells what a check found.
@@ -33,17 +36,38 @@ func (r *Repository) Check(ctx context.Context, opt CheckOptions) (report CheckR
 		report.Objects++
 		report.Bytes += o.Size
 	}
-	look := r.pack.CheckStructure
-	if opt.ReadData {
-		look = r.pack.CheckData
-	}
-	found, err := look(ctx)
-	if err != nil {
-		return report, err
+	var found []*pack.Damage
+	for range checkTries {
+		before, _, err := r.pack.Heads(ctx)
+		if err != nil {
+			return report, err
+		}
+		if found, err = r.lookForDamage(ctx, opt, m); err != nil {
+			return report, err
+		}
+		if len(found) == 0 {
+			break
+		}
+		if after, _, err := r.pack.Heads(ctx); err != nil || pack.SameHeads(before, after) {
+			break // no prune took away meanwhile what the heads named
+		}
 	}
 	report.Damages, err = r.nameFiles(ctx, found)
 	m.phase(PhaseFinish)
 	return report, err
+}
+
+// checkTries bounds how often a check looks again because the repository
+// changed under it.
+const checkTries = 3
+
+func (r *Repository) lookForDamage(ctx context.Context, opt CheckOptions, m *meter) ([]*pack.Damage, error) {
+	if !opt.ReadData {
+		return r.pack.CheckStructure(ctx)
+	}
+	return r.pack.CheckPart(ctx, opt.Part, opt.Parts, func(packs int, bytes, all int64) {
+		m.update(false, func(p *Progress) { p.FilesDone, p.BytesDone, p.BytesTotal = packs, bytes, all })
+	})
 }
 
 // nameFiles adds to each damage the files that it costs.

@@ -19,7 +19,7 @@ type ForgetOptions struct {
 	Host      string // a label for people; the machine's name if empty
 	Snapshots []string
 	Rules     KeepRules
-	Device    string // hexadecimal or its beginning: only snapshots of this device
+	Device    string // a host, or a device's id or its beginning: only its snapshots
 	Path      string // only snapshots that took this path
 	DryRun    bool
 	Now       func() time.Time
@@ -169,7 +169,7 @@ func (o ForgetOptions) judge(l *liveSet) (out []Verdict, err error) {
 }
 
 func (o ForgetOptions) concerns(s SnapshotInfo) bool {
-	return strings.HasPrefix(s.Device, strings.ToLower(o.Device)) && (o.Path == "" || slices.Contains(s.Paths, o.Path))
+	return (s.Host == o.Device || strings.HasPrefix(s.Device, strings.ToLower(o.Device))) && (o.Path == "" || slices.Contains(s.Paths, o.Path))
 }
 
 // named gives the ids that the caller named, each by a beginning that no

@@ -2,6 +2,7 @@ package pack
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"maps"
 	"slices"
@@ -39,14 +40,48 @@ func (r *Repo) CheckStructure(ctx context.Context) ([]*Damage, error) {
 			known[id] = true
 		}
 	}
-	for _, ref := range liveSnapshots(heads) {
-		more, err := r.checkSnapshot(ctx, ref, known)
+	more, err = r.checkSnapshots(ctx, liveSnapshots(heads), known)
+	return mergeDamage(append(damage, more...)), err
+}
+
+// checkSnapshots checks live snapshots. Where all is well each list is read
+// once, whatever many snapshots share it; else each is looked at by itself, to
+// name what it lacks.
+func (r *Repo) checkSnapshots(ctx context.Context, refs []SnapshotRef, known map[ID]bool) (damage []*Damage, err error) {
+	var all []*Manifest
+	for _, ref := range refs {
+		m, more, err := r.manifestCopies(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		damage, all = append(damage, more...), append(all, m)
+	}
+	if !slices.Contains(all, nil) {
+		need, err := r.needsOf(ctx, all)
+		if err == nil && len(r.missingOf(need)) == 0 {
+			return damage, nil
+		}
+		if err != nil && !unreadable(err) {
+			return nil, err
+		}
+	}
+	for i, ref := range refs {
+		if all[i] == nil {
+			continue
+		}
+		more, err := r.checkSnapshot(ctx, ref, all[i], known)
 		if err != nil {
 			return nil, err
 		}
 		damage = append(damage, more...)
 	}
-	return mergeDamage(damage), nil
+	return damage, nil
+}
+
+// unreadable tells what is wrong with what was read from a storage that can
+// not be reached.
+func unreadable(err error) bool {
+	return errors.Is(err, ErrDamaged) || errors.Is(err, ErrUnknownSegment) || errors.Is(err, ErrMalformed) || errors.Is(err, ErrUnknownKind) || errors.Is(err, ErrVersion)
 }
 
 func (r *Repo) checkHeaders(ctx context.Context) (damage []*Damage, err error) {
@@ -112,13 +147,9 @@ func (r *Repo) checkUnnamed(ctx context.Context, heads []*HeadAt) (damage []*Dam
 	return damage, nil
 }
 
-// checkSnapshot checks the copies of a manifest and that all it needs is in
-// the index, or known to be lost with an object already named.
-func (r *Repo) checkSnapshot(ctx context.Context, ref SnapshotRef, known map[ID]bool) ([]*Damage, error) {
-	m, damage, err := r.manifestCopies(ctx, ref)
-	if err != nil || m == nil {
-		return damage, err
-	}
+// checkSnapshot checks that all that a snapshot needs is in the index, or known
+// to be lost with an object already named.
+func (r *Repo) checkSnapshot(ctx context.Context, ref SnapshotRef, m *Manifest, known map[ID]bool) (damage []*Damage, err error) {
 	name := ref.Manifest.under(prefixManifest) + copyA
 	var lost []ID
 	need := func(id ID, kind Kind) {
@@ -127,8 +158,7 @@ func (r *Repo) checkSnapshot(ctx context.Context, ref SnapshotRef, known map[ID]
 		}
 	}
 	fault := r.References(ctx, m, need)
-	if fault != nil && !errors.Is(fault, ErrDamaged) && !errors.Is(fault, ErrUnknownSegment) &&
-		!errors.Is(fault, ErrMalformed) && !errors.Is(fault, ErrUnknownKind) {
+	if fault != nil && !unreadable(fault) {
 		return nil, fault
 	}
 	for _, d := range damages(fault) {
@@ -192,11 +222,26 @@ func (r *Repo) References(ctx context.Context, m *Manifest, need func(ID, Kind))
 // CheckData is CheckStructure, and every pack read whole: each part opened,
 // each id computed again, its own table compared with the index.
 func (r *Repo) CheckData(ctx context.Context) ([]*Damage, error) {
+	return r.CheckPart(ctx, 0, 0, func(int, int64, int64) {})
+}
+
+// CheckPart is CheckData of one part of the packs, 1 to parts; parts 0 is all.
+// done tells how far it is.
+func (r *Repo) CheckPart(ctx context.Context, part, parts int, done func(packs int, bytes, all int64)) ([]*Damage, error) {
 	damage, err := r.CheckStructure(ctx)
 	if err != nil {
 		return nil, err
 	}
 	tables := r.tables()
+	var all, read int64
+	packs := 0
+	for p := range tables {
+		if parts > 0 && int(binary.BigEndian.Uint32(p.name[:])%uint32(parts)) != part-1 {
+			delete(tables, p)
+			continue
+		}
+		all += p.size
+	}
 	work := make(chan *packInfo)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -212,6 +257,8 @@ func (r *Repo) CheckData(ctx context.Context) ([]*Damage, error) {
 				}
 				mu.Lock()
 				damage = append(damage, more...)
+				packs, read = packs+1, read+p.size
+				done(packs, read, all)
 				mu.Unlock()
 			}
 		})

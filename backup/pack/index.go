@@ -152,14 +152,15 @@ func (r *Repo) readAllIndex(ctx context.Context, doom map[Name]bool) (heads []*H
 			break
 		}
 		before := heads
-		if heads, found, err = r.Heads(ctx); err == nil && sameHeads(before, heads) {
+		if heads, found, err = r.Heads(ctx); err == nil && SameHeads(before, heads) {
 			break // it is damage
 		}
 	}
 	return heads, x, damage, err
 }
 
-func sameHeads(a, b []*HeadAt) bool {
+// SameHeads tells whether two looks at the heads saw the same.
+func SameHeads(a, b []*HeadAt) bool {
 	return slices.EqualFunc(a, b, func(x, y *HeadAt) bool { return x.Hash == y.Hash })
 }
 

@@ -132,7 +132,7 @@ func (r *Repo) wholeNeeds(ctx context.Context, heads []*HeadAt) (map[ID]Kind, er
 		need, err = r.needsOf(ctx, all)
 	}
 	switch lost := r.missingOf(need); {
-	case errors.Is(err, ErrDamaged), errors.Is(err, ErrUnknownSegment), errors.Is(err, ErrMalformed), errors.Is(err, ErrUnknownKind), errors.Is(err, ErrVersion):
+	case err != nil && unreadable(err):
 		return nil, fmt.Errorf("%w: %w", ErrIncomplete, err)
 	case err != nil:
 		return nil, err

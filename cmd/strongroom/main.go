@@ -33,8 +33,12 @@ type commands struct {
 	Enable    enableCmd    `cmd:"" help:"Set up: make a backup key and choose how you get it back."`
 	Backup    backupCmd    `cmd:"" help:"Back up. Without paths: what was backed up last time."`
 	Snapshots snapshotsCmd `cmd:"" help:"List the backups there are."`
+	Ls        lsCmd        `cmd:"" help:"List what a backup holds."`
+	Diff      diffCmd      `cmd:"" help:"Show what differs between two backups."`
 	Restore   restoreCmd   `cmd:"" help:"Get a backup back, on this machine or on a new one."`
 	Check     checkCmd     `cmd:"" help:"Check that the backup is whole."`
+	Forget    forgetCmd    `cmd:"" help:"Forget old backups, by rules or by name."`
+	Prune     pruneCmd     `cmd:"" help:"Remove what no backup needs any more."`
 	Password  passwordCmd  `cmd:"" help:"Change the password, or switch from the 64-digit key to a password."`
 	Key       keyCmd       `cmd:"" help:"Show the 64-digit key, or switch to it from the password (--only)."`
 	Status    statusCmd    `cmd:"" help:"Show what is set up, what the vault counts, and the newest backup."`
@@ -124,7 +128,7 @@ func report(term *terminal.Terminal, err error) int {
 
 // rooms takes the names of packages off an error's text: they help who mends
 // the program, not who runs it.
-var rooms = strings.NewReplacer("backup: ", "", "bundle: ", "", "client: ", "", "store: ", "", "chunk: ", "", "seal: ", "")
+var rooms = strings.NewReplacer("backup: ", "", "bundle: ", "", "client: ", "", "store: ", "", "chunk: ", "", "seal: ", "", "pack: ", "")
 
 const description = `End-to-end encrypted backup. The key to it never leaves your devices in a form that anybody else can read;
 a vault that counts wrong passwords, or a 64-digit key on paper, brings it back to a new one.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -86,7 +85,7 @@ func (s *session) restore(settings *folder.Settings, key *client.Key, c *restore
 		return report, &storyError{story{exitFailure, "empty", "nothing was backed up to " + settings.Repository.URL + " yet.", lostNothing,
 			"check the address, if you know better; strongroom snapshots lists what is there.", nil}}
 	case errors.Is(err, backup.ErrSnapshot):
-		return report, &usageError{fmt.Sprintf("no backup is called %q; strongroom snapshots lists them", c.Snapshot)}
+		return report, noSnapshot(c.Snapshot)
 	case errors.Is(err, backup.ErrSelection):
 		return report, &storyError{story{exitUsage, "nothing-chosen", sentence(err), lostNothing,
 			"--path takes a path as it was on the device, or one below the target (the folder's last name first); restore --dry-run lists all.", nil}}

@@ -48,6 +48,8 @@ func TestMain(m *testing.M) {
 //	store DIR MEGABYTES     makes a messaging store
 //	damage DIR              flips a byte in the largest file under DIR
 //	grown DIR BYTES         DIR holds at most so many bytes more than at the last grown
+//	oldest                  sets OLDEST to the first backup that the last snapshots --json named
+//	lose DIR                deletes the largest file under DIR
 //	lastgroup               writes the last group of the key on stdout to group.txt
 func TestStories(t *testing.T) {
 	stories, err := filepath.Glob("testdata/script/*.txtar")
@@ -69,6 +71,7 @@ func TestStories(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"vault": step((*rig).vault), "store": step((*rig).store), "damage": step((*rig).damage),
 			"grown": step((*rig).grown), "lastgroup": step((*rig).lastGroup),
+			"oldest": step((*rig).oldest), "lose": step((*rig).loseLargest),
 		},
 	})
 }
@@ -262,10 +265,10 @@ func (r *rig) store(ts *testscript.TestScript, args []string) error {
 	return demostore.Store{Dir: ts.MkAbs(args[0]), Seed: 7}.Make(context.Background(), int64(megabytes)*1_000_000, nil)
 }
 
-func (r *rig) damage(ts *testscript.TestScript, args []string) error {
-	var largest string
+// largestIn finds the largest file under a folder.
+func largestIn(folder string) (largest string, err error) {
 	var size int64
-	err := filepath.WalkDir(ts.MkAbs(args[0]), func(path string, e fs.DirEntry, err error) error {
+	err = filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {
 			return err
 		}
@@ -276,7 +279,15 @@ func (r *rig) damage(ts *testscript.TestScript, args []string) error {
 		return err
 	})
 	if err != nil || size == 0 {
-		return fmt.Errorf("nothing to damage: %w", err)
+		return "", fmt.Errorf("nothing to damage: %w", err)
+	}
+	return largest, nil
+}
+
+func (r *rig) damage(ts *testscript.TestScript, args []string) error {
+	largest, err := largestIn(ts.MkAbs(args[0]))
+	if err != nil {
+		return err
 	}
 	b, err := os.ReadFile(largest)
 	if err != nil {
