@@ -6,7 +6,6 @@ package box
 import (
 	"errors"
 	"io"
-	"iter"
 	"runtime"
 	"sync"
 
@@ -27,7 +26,7 @@ type Config struct {
 	Rand     io.Reader // cryptographically secure
 	Document []byte    // the fleet's document
 	Island   []byte    // the island's sealed keys
-	Entries  iter.Seq2[wire.Entry, error]
+	Disk     wire.Disk
 	Workers  int // goroutines that run jobs; 0 means one a core
 }
 
@@ -49,9 +48,9 @@ type Box struct {
 	err     error // set before stopped is closed
 }
 
-// Open reads the log and starts the box. It answers the errors of vault.Open.
+// Open reads what the disk keeps and starts the box. It answers the errors of vault.Open.
 func Open(c Config) (*Box, error) {
-	v, err := vault.Open(c.HAL, c.Rand, c.Document, c.Island, c.Entries)
+	v, err := vault.Open(c.HAL, c.Rand, c.Document, c.Island, c.Disk)
 	if err != nil {
 		return nil, err
 	}

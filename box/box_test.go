@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"iter"
 	"sync"
 	"testing"
 
@@ -15,6 +14,7 @@ import (
 	"strongroom/protocol/opaque"
 	"strongroom/protocol/token"
 	"strongroom/protocol/wire"
+	"strongroom/test/disk"
 	"strongroom/vault"
 	"strongroom/vault/hal"
 )
@@ -53,7 +53,7 @@ func newRig(t *testing.T) *rig {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	must(t, err)
 	r := &rig{t: t, hal: failing{h, make(chan struct{})}, private: private}
-	r.config = Config{HAL: r.hal, Rand: rand.Reader, Entries: noEntries}
+	r.config = Config{HAL: r.hal, Rand: rand.Reader, Disk: disk.New()}
 	r.config.Document, r.config.Island, err = vault.Make(r.hal, vault.Founding{
 		Suite: opaque.P256SHA256, Policy: bundle.Policy{Attempts: 10, TicketMillis: 120_000},
 		Issuers: []bundle.Issuer{{ID: "t", Alg: bundle.EdDSA, Key: public}}, Isolation: "none", Rollback: "file",
@@ -63,8 +63,6 @@ func newRig(t *testing.T) *rig {
 	must(t, err)
 	return r
 }
-
-var noEntries iter.Seq2[wire.Entry, error] = func(func(wire.Entry, error) bool) {}
 
 func must(t *testing.T, err error) {
 	t.Helper()

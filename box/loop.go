@@ -53,7 +53,12 @@ func (b *Box) gather(in *vault.Input) {
 		case more := <-b.in:
 			in.NowMillis = max(in.NowMillis, more.NowMillis)
 			in.Durable = max(in.Durable, more.Durable)
+			in.Alerted = max(in.Alerted, more.Alerted)
+			in.Kept = max(in.Kept, more.Kept)
 			in.Requests = append(in.Requests, more.Requests...)
+			in.Found = append(in.Found, more.Found...)
+			in.Epoch = in.Epoch || more.Epoch
+			in.Stopping = in.Stopping || more.Stopping
 		case r := <-b.done:
 			in.Done = append(in.Done, r)
 		default:
@@ -73,8 +78,13 @@ func (p *backlog) add(o vault.Output) {
 	p.jobs = append(p.jobs, o.Jobs...)
 	p.out.Append = append(p.out.Append, o.Append...)
 	p.out.Replies = append(p.out.Replies, o.Replies...)
+	p.out.Alerts = append(p.out.Alerts, o.Alerts...)
 	p.out.Counts.Add(o.Counts)
-	p.full = p.full || len(o.Append) > 0 || len(o.Replies) > 0
+	p.out.Reads = append(p.out.Reads, o.Reads...)
+	if o.Checkpoint != nil { // the one before was kept: it is not in here any more
+		p.out.Pages, p.out.Checkpoint = o.Pages, o.Checkpoint
+	}
+	p.full = p.full || len(o.Append)+len(o.Replies)+len(o.Alerts)+len(o.Reads) > 0 || o.Checkpoint != nil || o.Counts != wire.Counts{}
 }
 
 // nextJob and nextOut give a nil channel, on which select never sends, when

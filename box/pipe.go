@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"strings"
 
 	"strongroom/protocol/wire"
@@ -77,13 +76,12 @@ func (c Child) serve() error {
 	if err != nil {
 		return fault{wire.FaultWall, err}
 	}
-	log := logReader{in: c.In}
+	disk := askedDisk{in: c.In, out: c.Out}
 	b, err := Open(Config{
-		HAL: h, Rand: c.Rand, Document: start.Document, Island: start.Island,
-		Entries: log.entries(), Workers: int(start.Workers),
+		HAL: h, Rand: c.Rand, Document: start.Document, Island: start.Island, Disk: &disk, Workers: int(start.Workers),
 	})
-	if log.err != nil {
-		err = errors.Join(frameFault(log.err), err)
+	if disk.err != nil {
+		err = errors.Join(frameFault(disk.err), err)
 	} else if err != nil {
 		err = fault{wire.FaultLog, err}
 	}
@@ -107,31 +105,49 @@ func frameFault(err error) error {
 	return fault{wire.FaultFrame, fmt.Errorf("box: the node's side of the pipe: %w", err)}
 }
 
-// logReader reads the log from the pipe.
-type logReader struct {
+// askedDisk asks the node over the pipe while the box opens.
+type askedDisk struct {
 	in  io.Reader
-	err error // of the pipe, not of the log
+	out io.Writer
+	err error // of the pipe, not of what it carried
 }
 
-func (l *logReader) entries() iter.Seq2[wire.Entry, error] {
-	return func(yield func(wire.Entry, error) bool) {
-		for {
-			part, err := wire.ReadMessage[wire.Entries](l.in)
-			if err != nil {
-				l.err = err
-				yield(wire.Entry{}, err)
-				return
-			}
-			for _, e := range part.Entries {
-				if !yield(e, nil) {
-					return
-				}
-			}
-			if part.Whole {
-				return
-			}
-		}
+// ask writes frames and reads the answer to them.
+func ask[M wire.Framed](d *askedDisk, frames []byte, err error) (answer M, _ error) {
+	if err != nil {
+		return answer, err // ours: the node would refuse it
 	}
+	if _, d.err = d.out.Write(frames); d.err == nil {
+		answer, d.err = wire.ReadMessage[M](d.in)
+	}
+	return answer, d.err
+}
+
+func (d *askedDisk) Entries(after uint64) ([]wire.Entry, error) {
+	frames, err := wire.AppendFrame(nil, wire.Want{After: after})
+	answer, err := ask[wire.Entries](d, frames, err)
+	return answer.Entries, err
+}
+
+func (d *askedDisk) Read(keys [][]byte) ([][]byte, error) {
+	frames, err := wire.AppendOut(nil, wire.Out{Reads: []wire.Read{{ID: 1, Keys: keys}}})
+	answer, err := ask[wire.In](d, frames, err)
+	if err == nil && (len(answer.Found) != 1 || answer.Found[0].ID != 1) {
+		d.err = errors.New("it does not answer the read")
+	}
+	if d.err != nil || err != nil {
+		return nil, errors.Join(d.err, err)
+	}
+	return answer.Found[0].Values, nil
+}
+
+func (d *askedDisk) Keep(pages []wire.Page, c wire.Checkpoint) error {
+	frames, err := wire.AppendOut(nil, wire.Out{Pages: pages, Checkpoint: &c})
+	answer, err := ask[wire.In](d, frames, err)
+	if err == nil && answer.Kept != c.Serial {
+		d.err = errors.New("it does not keep the checkpoint")
+	}
+	return errors.Join(d.err, err)
 }
 
 // carry moves frames until either side ends. The reader waits for nobody but

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"strongroom/protocol/wire"
+	"strongroom/test/disk"
 	"strongroom/vault/hal"
 )
 
@@ -63,17 +64,53 @@ func sendTo[M wire.Framed](c *child, m M) {
 func (c *child) serves() {
 	c.t.Helper()
 	sendTo(c, c.start())
-	sendTo(c, wire.Entries{Whole: true})
-	ready, err := wire.ReadMessage[wire.Ready](c.from)
+	ready, err := wire.DecodeFrame[wire.Ready](c.opens(disk.New()))
 	if err != nil || len(ready.Walls) != 1 {
 		c.t.Fatalf("%v, %v", ready, err)
+	}
+}
+
+// opens answers what the box asks while it opens, and gives the first frame
+// that asks nothing.
+func (c *child) opens(d *disk.Disk) wire.Frame {
+	c.t.Helper()
+	var pages []wire.Page
+	for {
+		f, err := wire.ReadFrame(c.from)
+		must(c.t, err)
+		switch f.Kind {
+		case wire.FrameWant:
+			want, err := wire.DecodeFrame[wire.Want](f)
+			must(c.t, err)
+			entries, err := d.Entries(want.After)
+			must(c.t, err)
+			sendTo(c, wire.Entries{Entries: entries})
+		case wire.FrameOut:
+			out, err := wire.DecodeFrame[wire.Out](f)
+			must(c.t, err)
+			pages = append(pages, out.Pages...)
+			if out.Checkpoint == nil && len(out.Reads) == 0 {
+				continue
+			}
+			out.Pages = pages
+			var in wire.In
+			d.Serve(out, &in)
+			sendTo(c, in)
+		default:
+			return f
+		}
 	}
 }
 
 // fails awaits the last frame, the end of the stream and of the box.
 func (c *child) fails(want wire.Fault) error {
 	c.t.Helper()
-	failed, err := wire.ReadMessage[wire.Failed](c.from)
+	f, err := wire.ReadFrame(c.from)
+	for err == nil && f.Kind != wire.FrameFailed { // what it asked before
+		f, err = wire.ReadFrame(c.from)
+	}
+	must(c.t, err)
+	failed, err := wire.DecodeFrame[wire.Failed](f)
 	if err != nil || failed.Fault != want || failed.Message == "" {
 		c.t.Fatalf("%+v, %v; want %s", failed, err, want)
 	}
@@ -139,8 +176,12 @@ func TestChildNamesEveryFault(t *testing.T) {
 	t.Run("log", func(t *testing.T) {
 		c := newChild(t, nil)
 		sendTo(c, c.start())
-		sendTo(c, wire.Entries{Entries: []wire.Entry{{Index: 1, Bytes: []byte("not sealed by us")}}})
-		c.fails(wire.FaultLog)
+		d := disk.New()
+		d.Written = []wire.Entry{{Index: 1, Bytes: []byte("not sealed by us")}}
+		failed, err := wire.DecodeFrame[wire.Failed](c.opens(d))
+		if err != nil || failed.Fault != wire.FaultLog {
+			t.Fatal(failed, err)
+		}
 	})
 	t.Run("stopped", func(t *testing.T) {
 		c := newChild(t, nil)
@@ -191,8 +232,12 @@ func TestChildEndsAtGarbledFrames(t *testing.T) {
 		"an empty message": {0, 0, 0, 0, wire.PipeVersion, byte(wire.FrameIn)},
 	}
 	points := map[string]func(*child){
-		"first":  func(*child) {},
-		"log":    func(c *child) { sendTo(c, c.start()) },
+		"first": func(*child) {},
+		"log": func(c *child) {
+			sendTo(c, c.start())
+			_, err := wire.ReadMessage[wire.Out](c.from) // it asks for its checkpoint
+			must(c.t, err)
+		},
 		"served": (*child).serves,
 	}
 	for point, reach := range points {

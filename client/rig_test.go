@@ -66,11 +66,11 @@ func newRigUnder(t *testing.T, policy bundle.Policy) *rig {
 	fleet, err := bundle.Decode(document)
 	must(t, err)
 	r := &rig{pin: bundle.PinOf(document), counter: hsmtest.NewCounter(h), issuer: private, fleet: fleet}
-	log, err := node.OpenLog(t.TempDir())
+	log, err := node.OpenStore(t.TempDir(), t.TempDir(), nil)
 	must(t, err)
-	b, err := box.Open(box.Config{HAL: r.counter, Rand: rand.Reader, Document: document, Island: island, Entries: log.Entries()})
+	b, err := box.Open(box.Config{HAL: r.counter, Rand: rand.Reader, Document: document, Island: island, Disk: log})
 	must(t, err)
-	n := node.New(node.Config{Box: b, Log: log})
+	n := node.New(node.Config{Box: b, Store: log})
 	front := relay.New(relay.Config{
 		Document: document, Issuers: fleet.Issuers, Vault: n.Do, Healthy: n.Err, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		AddressRate: relay.Rate{PerSecond: 1e6, Burst: 1e6}, AccountRate: relay.Rate{PerSecond: 1e6, Burst: 1e6},

@@ -1,9 +1,6 @@
 package vault
 
 import (
-	"math"
-	"slices"
-
 	"strongroom/protocol/wire"
 	"strongroom/vault/hal"
 	"strongroom/vault/internal/ledger"
@@ -13,25 +10,28 @@ import (
 // proposal is an entry on its way to being committed.
 type proposal struct {
 	command record.Command
+	record  *held // pinned
 	head    ledger.Head
 	then    func(record.Outcome) // answers who asked; nil when nobody did
 }
 
 // propose appends a command to the log. What it does is decided only when it
 // is committed: by then another may have come first.
-func (v *Vault) propose(c record.Command, then func(record.Outcome)) {
+func (v *Vault) propose(h *held, c record.Command, then func(record.Outcome)) {
+	c.Account = h.account
 	plaintext, err := c.Encode()
 	if err != nil {
-		v.out.Fatal = err
+		v.fail(err)
 		return
 	}
 	e, err := v.ledger.Append(v.rand, plaintext)
 	if err != nil {
-		v.out.Fatal = err
+		v.fail(err)
 		return
 	}
+	h.pins++
 	v.out.Append = append(v.out.Append, e)
-	v.proposed = append(v.proposed, proposal{c, v.ledger.Head(), then})
+	v.proposed = append(v.proposed, proposal{c, h, v.ledger.Head(), then})
 }
 
 // anchor asks for the newest durable head to be written into the HSM's
@@ -44,7 +44,7 @@ func (v *Vault) anchor() {
 	}
 	head := v.proposed[v.durable-v.committed-1].head
 	v.anchoring = true
-	v.out.Anchor = anchorJob{head, ledger.Anchor(v.fleet.ID, head)}
+	v.out.Anchor = anchorJob{head, ledger.Anchor{Head: head, Boot: v.boot}.Encode(v.fleet.ID)}
 }
 
 type anchorJob struct {
@@ -62,7 +62,7 @@ type anchored struct {
 // enter commits everything up to the anchored head.
 func (a anchored) enter(v *Vault) {
 	if a.err != nil {
-		v.out.Fatal = a.err // whether it was written is not known: the restart finds out
+		v.fail(a.err) // whether it was written is not known: the restart finds out
 		return
 	}
 	v.anchoring = false
@@ -70,27 +70,24 @@ func (a anchored) enter(v *Vault) {
 		p := v.proposed[0]
 		v.proposed = v.proposed[1:]
 		v.committed++
-		o := v.apply(&p.command)
+		v.head = p.head
+		o := v.apply(p.record, &p.command)
 		if p.then != nil {
 			p.then(o)
 		}
+		v.unpin(p.record)
 	}
 }
 
 // apply carries out a committed command.
-func (v *Vault) apply(c *record.Command) record.Outcome {
-	before := v.records[c.Account]
-	r, o := c.Apply(before, v.policy)
-	if !o.Changed {
-		return o
-	}
-	v.records[c.Account] = r
-	v.count(c, before, r)
-	if at, found := r.DueMillis(); found {
-		v.due[c.Account] = at
-		v.soonest = min(v.soonest, at)
-	} else {
-		delete(v.due, c.Account)
+func (v *Vault) apply(h *held, c *record.Command) record.Outcome {
+	before := h.record
+	after, o := c.Apply(before, v.policy)
+	if o.Changed {
+		h.record = after
+		v.touch(h)
+		v.watch(h)
+		v.count(c, before, after)
 	}
 	return o
 }
@@ -111,36 +108,4 @@ func (v *Vault) count(c *record.Command, before, r record.Record) {
 	case r.State == wire.StateDestroyed && before.State != r.State:
 		n.Destroyed++
 	}
-}
-
-// expire proposes what happens by itself: the destruction of records whose
-// last attempt was not proven in time, and what waited long enough.
-func (v *Vault) expire() {
-	if v.nowMillis <= v.soonest {
-		return
-	}
-	due := []string{}
-	v.soonest = math.MaxUint64
-	for account, at := range v.due {
-		if v.nowMillis > at {
-			due = append(due, account)
-		} else {
-			v.soonest = min(v.soonest, at)
-		}
-	}
-	slices.Sort(due) // the same input gives the same output
-	for _, account := range due {
-		delete(v.due, account) // proposed once; a restart finds it again
-		v.propose(v.dueCommand(account), nil)
-	}
-}
-
-func (v *Vault) dueCommand(account string) record.Command {
-	r := v.records[account]
-	if r.State == wire.StateExhausted {
-		return record.Command{Account: account, Destroy: &record.Destroy{
-			Generation: r.Generation, Slot: r.Slot, NowMillis: v.nowMillis,
-		}}
-	}
-	return record.Command{Account: account, Mature: &record.Mature{DueMillis: r.Pending.DueMillis, NowMillis: v.nowMillis}}
 }

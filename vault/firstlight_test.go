@@ -12,6 +12,7 @@ import (
 	"strongroom/hsm/soft"
 	"strongroom/protocol/bundle"
 	"strongroom/protocol/wire"
+	"strongroom/test/disk"
 )
 
 // firstLight is a vault as First light wrote it: five accounts after guesses,
@@ -48,13 +49,13 @@ func openFirstLight(t *testing.T) (*rig, firstLight) {
 	h, err := soft.Open(dir, []byte("passphrase"))
 	must(t, err)
 	r := &rig{
-		TB: t, hal: hsmtest.NewCounter(h), issuer: ed25519.NewKeyFromSeed(unhex(t, f.Issuer)), now: f.Now,
+		TB: t, hal: hsmtest.NewCounter(h), Disk: disk.New(), issuer: ed25519.NewKeyFromSeed(unhex(t, f.Issuer)), now: f.Now,
 		document: unhex(t, f.Document), island: unhex(t, f.Island), serving: func() {}, served: func() {},
 	}
 	r.fleet, err = bundle.Decode(r.document)
 	must(t, err)
 	for i, e := range f.Entries {
-		r.log = append(r.log, wire.Entry{Index: uint64(i) + 1, Bytes: unhex(t, e)})
+		r.Written = append(r.Written, wire.Entry{Index: uint64(i) + 1, Bytes: unhex(t, e)})
 	}
 	must(t, r.start())
 	return r, f

@@ -52,10 +52,10 @@ func TestEveryFlippedOrCutByte(t *testing.T) {
 	register, registerAnswers := r.sealSecond(registration.exchange, registration.ticket, wire.Second{RegisterFinish: registration.finish})
 
 	before := *r.status(alice)
-	evaluations, entries := r.hal.Evaluations(), len(r.log)
+	evaluations, entries := r.hal.Evaluations(), len(r.Written)
 	unchanged := func(what string, i int) {
 		t.Helper()
-		if r.hal.Evaluations() != evaluations || len(r.log) != entries {
+		if r.hal.Evaluations() != evaluations || len(r.Written) != entries {
 			t.Fatalf("%s, byte %d: state changed", what, i)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"strongroom/protocol/channel"
 	"strongroom/protocol/opaque"
 	"strongroom/protocol/wire"
+	"strongroom/test/disk"
 	"strongroom/test/soak"
 	"strongroom/vault"
 	"strongroom/vault/hal"
@@ -49,7 +50,7 @@ type storm struct {
 	*mathrand.Rand
 	hsm *watched
 
-	log     []wire.Entry
+	found   []wire.Found
 	lost    []wire.Entry // of a future that a restart took back
 	jobs    []vault.Job
 	results []vault.Result
@@ -97,7 +98,7 @@ func newStorm(t *testing.T, seed uint64) *storm {
 	s.hsm = &watched{HAL: h, evaluated: s.evaluated}
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	must(t, err)
-	s.rig = &rig{TB: t, issuer: private, now: 1_700_000_000_000}
+	s.rig = &rig{TB: t, Disk: disk.New(), issuer: private, now: 1_700_000_000_000}
 	s.document, s.island, err = vault.Make(s.hsm, vault.Founding{
 		Suite: opaque.P256SHA256, Policy: bundle.Policy{Attempts: 10, TicketMillis: 120_000},
 		Issuers:   []bundle.Issuer{{ID: "test", Alg: "EdDSA", Key: public}},
@@ -111,9 +112,9 @@ func newStorm(t *testing.T, seed uint64) *storm {
 }
 
 func (s *storm) start() error {
-	v, err := vault.Open(s.hsm, rand.Reader, s.document, s.island, entriesOf(s.log))
+	v, err := vault.Open(s.hsm, rand.Reader, s.document, s.island, s.Disk)
 	if err == nil {
-		s.vault, s.jobs, s.results, s.inbox = v, nil, nil, nil
+		s.vault, s.jobs, s.results, s.inbox, s.found = v, nil, nil, nil, nil
 		clear(s.open)
 	}
 	return err
@@ -313,10 +314,13 @@ func (s *storm) feed() {
 	n, m := s.IntN(len(s.inbox)+1), s.IntN(len(s.results)+1)
 	in.Requests, s.inbox = slices.Clone(s.inbox[:n]), s.inbox[n:]
 	in.Done, s.results = slices.Clone(s.results[:m]), s.results[m:]
-	in.Durable = []uint64{0, s.Uint64N(uint64(len(s.log)) + 1), uint64(len(s.log)), uint64(len(s.log)), 1 << 60}[s.IntN(5)]
+	in.Durable = []uint64{0, s.Uint64N(uint64(len(s.Written)) + 1), uint64(len(s.Written)), uint64(len(s.Written)), 1 << 60}[s.IntN(5)]
+	in.Found, s.found = s.found, nil
+	in.Kept = s.Kept.Serial
 	o := s.vault.Step(in)
 	must(s.TB, o.Fatal)
-	s.log = append(s.log, o.Append...)
+	s.Written = append(s.Written, o.Append...)
+	s.asks(o.Out)
 	s.jobs = append(s.jobs, o.Jobs...)
 	if o.Anchor != nil {
 		s.jobs = append(s.jobs, o.Anchor)
@@ -328,6 +332,13 @@ func (s *storm) feed() {
 			delete(s.shown, r.ID)
 		}
 	}
+}
+
+// asks answers what the box asked of the disk, in the order in which it did.
+func (s *storm) asks(o wire.Out) {
+	var in wire.In
+	s.Serve(o, &in)
+	s.found = append(s.found, in.Found...)
 }
 
 func (s *storm) clock() uint64 {
@@ -349,16 +360,17 @@ func (s *storm) clock() uint64 {
 // it to, or more; anything less or other must not start.
 func (s *storm) die() {
 	s.deaths++
-	whole, anchor := s.log, int(s.hsm.anchored)
+	whole, anchor := s.Written, int(s.hsm.anchored)
 	for name, log := range map[string][]wire.Entry{
 		"cut":      whole[:max(anchor-1, 0)],
 		"swapped":  swapped(s.Rand, whole),
 		"doubled":  append(slices.Clone(whole), last(whole)...),
 		"replaced": replaced(s.Rand, whole[:anchor], s.lost),
 	} {
-		s.log = log
-		if len(log) >= anchor && slices.EqualFunc(log, whole[:min(len(log), len(whole))], sameEntry) {
-			continue // not changed
+		s.Written = log
+		from := int(s.Kept.Index) // the checkpoint stands for what was before
+		if len(log) >= anchor && slices.EqualFunc(log[from:], whole[from:min(len(log), len(whole))], sameEntry) || anchor == from {
+			continue // nothing was changed that it would read
 		}
 		if err := s.start(); !errors.Is(err, ledger.ErrRollback) && !errors.Is(err, ledger.ErrEntry) {
 			s.Fatalf("a log that was %s at the anchor %d of %d: %v", name, anchor, len(whole), err)
@@ -366,7 +378,7 @@ func (s *storm) die() {
 	}
 	keep := anchor + s.IntN(len(whole)-anchor+1)
 	s.lost = append(s.lost, whole[keep:]...)
-	s.log = slices.Clone(whole[:keep])
+	s.Written = slices.Clone(whole[:keep])
 	must(s.TB, s.start())
 	s.remembers()
 }
@@ -376,12 +388,13 @@ func (s *storm) die() {
 func (s *storm) remembers() {
 	var told *wire.StatusReport
 	s.sendFirst(wire.First{Status: &wire.StatusRequest{}}, func(a *wire.Answer, _ *channel.Exchange) { told = a.Status })
-	for range 4 {
-		in := vault.Input{In: wire.In{NowMillis: s.now, Requests: s.inbox}, Done: s.results}
-		s.inbox, s.results = nil, nil
+	for range 6 {
+		in := vault.Input{In: wire.In{NowMillis: s.now, Requests: s.inbox, Found: s.found, Kept: s.Kept.Serial}, Done: s.results}
+		s.inbox, s.results, s.found = nil, nil, nil
 		o := s.vault.Step(in)
 		must(s.TB, o.Fatal)
-		s.log = append(s.log, o.Append...)
+		s.Written = append(s.Written, o.Append...)
+		s.asks(o.Out)
 		for _, j := range o.Jobs {
 			s.results = append(s.results, j.Run(s.hsm))
 		}

@@ -24,7 +24,10 @@ const (
 	keyAKE     = "ake"     // OPAQUE's server key
 )
 
-const islandVersion = 1
+const (
+	islandVersionFirst = 1 // of First light: with a ticket key
+	islandVersion      = 2
+)
 
 // ErrIsland: the island's sealed keys do not open with this HSM, or belong to
 // another fleet document.
@@ -34,9 +37,9 @@ var ErrIsland = errors.New("vault: these island keys do not belong to this HSM a
 // rest they are sealed by the HSM. They are per island, never per fleet.
 type island struct {
 	Version uint8    `cbor:"1,keyasint"`
-	Log     seal.Key `cbor:"2,keyasint"`
-	Ticket  seal.Key `cbor:"3,keyasint"`
-	MLKEM   []byte   `cbor:"4,keyasint"` // the ML-KEM-768 seed, 64 bytes (FIPS 203)
+	Secret  seal.Key `cbor:"2,keyasint"`          // the record tree's paths and MACs derive from it; First light sealed its log by it
+	Ticket  seal.Key `cbor:"3,keyasint,omitzero"` // of First light, not used any more
+	MLKEM   []byte   `cbor:"4,keyasint"`          // the ML-KEM-768 seed, 64 bytes (FIPS 203)
 }
 
 func (*island) String() string { return "vault.island(hidden)" }
@@ -94,13 +97,12 @@ func Make(h hal.HAL, f Founding) (document, sealedIsland []byte, err error) {
 		return nil, nil, err
 	}
 	// The anchor comes last: an HSM that holds one has a fleet.
-	first := ledger.New(fleet.ID, &isle.Log).Head()
-	return document, sealedIsland, h.WriteMemory(ledger.Anchor(fleet.ID, first))
+	return document, sealedIsland, h.WriteMemory(ledger.Anchor{Head: ledger.Genesis(fleet.ID)}.Encode(fleet.ID))
 }
 
 func newIsland(h hal.HAL) (*island, error) {
 	isle := &island{Version: islandVersion, MLKEM: make([]byte, mlkem.SeedSize)}
-	for _, secret := range [][]byte{isle.Log[:], isle.Ticket[:], isle.MLKEM} {
+	for _, secret := range [][]byte{isle.Secret[:], isle.MLKEM} {
 		if err := h.Random(secret); err != nil {
 			return nil, err
 		}
@@ -114,7 +116,7 @@ func openIsland(h hal.HAL, document, sealed []byte) (*island, error) {
 		return nil, fmt.Errorf("%w: %w", ErrIsland, err)
 	}
 	isle := new(island)
-	if err := wire.Decode(plaintext, isle); err != nil || isle.Version != islandVersion {
+	if err := wire.Decode(plaintext, isle); err != nil || isle.Version < islandVersionFirst || isle.Version > islandVersion {
 		return nil, fmt.Errorf("%w: unknown version", ErrIsland)
 	}
 	return isle, nil

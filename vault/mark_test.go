@@ -31,7 +31,7 @@ func TestMarks(t *testing.T) {
 	higher.Signature, higher.Sequence = ed25519.Sign(owner("K1"), m.Statement(r.fleet.ID, alice)), 4
 	forDelete := m
 	forDelete.Signature = ed25519.Sign(owner("K1"), wire.DeleteStatement(r.fleet.ID, alice, gen))
-	entries := len(r.log)
+	entries := len(r.Written)
 	for name, c := range map[string]struct {
 		m wire.Mark
 		k string
@@ -40,14 +40,14 @@ func TestMarks(t *testing.T) {
 			t.Errorf("signed by, or for, %s: %q %v", name, code, s.Marks)
 		}
 	}
-	if len(r.log) != entries {
+	if len(r.Written) != entries {
 		t.Fatal("a refusal was written")
 	}
 	if s, code := r.mark(alice, m, "K1"); code != "" || !slices.Equal(s.Marks, is) {
 		t.Fatalf("%q %+v", code, s)
 	}
-	entries = len(r.log)
-	if s, code := r.mark(alice, m, "K1"); code != "" || !slices.Equal(s.Marks, is) || len(r.log) != entries {
+	entries = len(r.Written)
+	if s, code := r.mark(alice, m, "K1"); code != "" || !slices.Equal(s.Marks, is) || len(r.Written) != entries {
 		t.Fatalf("a retry: %q %+v", code, s)
 	}
 	older := m

@@ -32,9 +32,8 @@ func (c ownerChecked) enter(v *Vault) { c.then(v, c.ok) }
 // asOwner proposes a command once the owner of what is live signed the
 // statement for it.
 func (v *Vault) asOwner(r *request, statement, signature []byte, c record.Command) {
-	c.Account = r.account
 	v.out.Jobs = append(v.out.Jobs, ownerJob{
-		owner: v.records[r.account].Keys.Owner, statement: statement, signature: signature,
+		owner: r.record.record.Keys.Owner, statement: statement, signature: signature,
 		then: func(v *Vault, ok bool) {
 			if !ok {
 				v.refuse(r, wire.CodeOwner)
@@ -47,7 +46,7 @@ func (v *Vault) asOwner(r *request, statement, signature []byte, c record.Comman
 
 // carry proposes a command and answers when it is committed.
 func (v *Vault) carry(r *request, c record.Command) {
-	v.propose(c, func(o record.Outcome) { v.refuse(r, o.Refused) })
+	v.propose(r.record, c, func(o record.Outcome) { v.refuse(r, o.Refused) })
 }
 
 // delete removes a record: at once under its owner's signature, without one
@@ -58,13 +57,13 @@ func (v *Vault) delete(r *request) {
 	if d.Later {
 		command.NowMillis = v.nowMillis
 	}
-	now := v.records[r.account]
+	now := r.record.record
 	after, refused := command.Apply(now, v.policy)
 	switch {
 	case refused != "" || after.Changes == now.Changes:
 		v.refuse(r, refused) // or, for a retry, the same answer again
 	case d.Later:
-		v.carry(r, record.Command{Account: r.account, Delete: &command})
+		v.carry(r, record.Command{Delete: &command})
 	default:
 		v.asOwner(r, wire.DeleteStatement(v.fleet.ID, r.account, d.Generation), d.Signature, record.Command{Delete: &command})
 	}
@@ -74,7 +73,7 @@ func (v *Vault) delete(r *request) {
 func (v *Vault) mark(r *request) {
 	m := r.first.Mark
 	command := record.Mark{Generation: m.Generation, Device: m.Device, Sequence: m.Sequence, Head: m.Head}
-	if _, changed, refused := command.Apply(v.records[r.account]); refused != "" || !changed {
+	if _, changed, refused := command.Apply(r.record.record); refused != "" || !changed {
 		v.refuse(r, refused) // or, for a retry, the same answer again
 		return
 	}
@@ -85,7 +84,7 @@ func (v *Vault) mark(r *request) {
 func (v *Vault) cancel(r *request) {
 	c := r.first.Cancel
 	command := record.Cancel{Generation: c.Generation, DueMillis: c.AtMillis}
-	now := v.records[r.account]
+	now := r.record.record
 	if after, refused := command.Apply(now); refused != "" || after.Changes == now.Changes {
 		v.refuse(r, refused) // or, for a retry, the same answer again
 		return

@@ -18,14 +18,14 @@ func (v *Vault) recoverStart(r *request) {
 	debit := record.Debit{
 		Generation: start.Generation, Slot: start.Slot, KE1: sha256.Sum256(start.KE1), NowMillis: v.nowMillis,
 	}
-	_, verdict := debit.Apply(v.records[r.account], v.policy)
+	_, verdict := debit.Apply(r.record.record, v.policy)
 	switch {
 	case verdict.Refused != "":
 		v.refuse(r, verdict.Refused)
 	case !verdict.Charged: // a retry of what was committed
 		v.evaluate(r, verdict.Ticket)
 	default:
-		v.propose(record.Command{Account: r.account, Debit: &debit}, func(o record.Outcome) {
+		v.propose(r.record, record.Command{Debit: &debit}, func(o record.Outcome) {
 			if o.Refused != "" {
 				v.refuse(r, o.Refused)
 				return
@@ -99,7 +99,7 @@ func (e evaluated) enter(v *Vault) {
 		},
 	})
 	if err != nil {
-		v.out.Fatal = err
+		v.fail(err)
 		return
 	}
 	v.answer(r, wire.Answer{RecoverStart: &wire.RecoverStartAnswer{
@@ -117,7 +117,7 @@ func (v *Vault) recoverFinish(r *request) {
 		return
 	}
 	refill := record.Refill{Generation: r.ticket.Generation, Slot: t.Slot}
-	now := v.records[r.account]
+	now := r.record.record
 	after, refused := refill.Apply(now, v.policy)
 	switch {
 	case refused != "":
@@ -125,7 +125,7 @@ func (v *Vault) recoverFinish(r *request) {
 	case after.Forgiven == now.Forgiven: // a retry
 		v.release(r)
 	default:
-		v.propose(record.Command{Account: r.account, Refill: &refill}, func(o record.Outcome) {
+		v.propose(r.record, record.Command{Refill: &refill}, func(o record.Outcome) {
 			if o.Refused != "" {
 				v.refuse(r, o.Refused)
 				return
@@ -137,10 +137,10 @@ func (v *Vault) recoverFinish(r *request) {
 
 // release hands out the sealed key, sealed once more under the session key.
 func (v *Vault) release(r *request) {
-	t, keys := r.ticket, v.records[r.account].Keys
+	t, keys := r.ticket, r.record.record.Keys
 	sealed, err := channel.SealUnderSession(t.Recover.SessionKey, v.fleet.ID, r.account, t.Generation, t.Recover.Slot, keys.SealedKey)
 	if err != nil {
-		v.out.Fatal = err
+		v.fail(err)
 		return
 	}
 	v.answer(r, wire.Answer{RecoverFinish: &wire.RecoverFinishAnswer{SealedKey: sealed}})

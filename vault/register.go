@@ -24,11 +24,11 @@ const registerTicketMillis = 10 * 60 * 1000
 func (v *Vault) registerStart(r *request) {
 	job := registerJob{
 		request: r, suite: v.suite, server: v.server,
-		changes: v.records[r.account].Changes, nowMillis: v.nowMillis,
+		changes: r.record.record.Changes, nowMillis: v.nowMillis,
 	}
 	for _, drawn := range [][]byte{job.generation[:], job.challenge[:]} {
 		if _, err := io.ReadFull(v.rand, drawn); err != nil {
-			v.out.Fatal = err
+			v.fail(err)
 			return
 		}
 	}
@@ -85,7 +85,7 @@ func (s registerStarted) enter(v *Vault) {
 		},
 	})
 	if err != nil {
-		v.out.Fatal = err
+		v.fail(err)
 		return
 	}
 	v.answer(r, wire.Answer{RegisterStart: a})
@@ -108,11 +108,11 @@ func (v *Vault) registerFinish(r *request) {
 		command.NowMillis = v.nowMillis
 	}
 	if _, err := io.ReadFull(v.rand, command.Keys.Seed[:]); err != nil {
-		v.out.Fatal = err
+		v.fail(err)
 		return
 	}
 	job := registrationJob{request: r, suite: v.suite, command: command}
-	now := v.records[r.account]
+	now := r.record.record
 	if owner := now.Prover(f.Replaces); owner != nil && len(f.Signature) > 0 {
 		job.owner, job.statement = owner, f.Statement(v.fleet.ID, r.account, t.Generation)
 	}
@@ -151,12 +151,12 @@ func (j registrationJob) Run(h hal.HAL) Result {
 func (c registrationChecked) enter(v *Vault) {
 	refused := c.refused
 	if refused == "" {
-		_, refused = c.command.Apply(v.records[c.request.account], v.policy)
+		_, refused = c.command.Apply(c.request.record.record, v.policy)
 	}
 	if refused != "" {
 		v.refuse(c.request, refused)
 		return
 	}
-	v.propose(record.Command{Account: c.request.account, Register: &c.command},
+	v.propose(c.request.record, record.Command{Register: &c.command},
 		func(o record.Outcome) { v.refuse(c.request, o.Refused) })
 }

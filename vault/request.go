@@ -18,6 +18,7 @@ type request struct {
 	id      uint64
 	peer    *channel.Peer
 	account string
+	record  *held        // of the account, pinned until the answer
 	first   *wire.First  // of a first trip
 	second  *wire.Second // of a second trip
 	ticket  ticket       // of a second trip
@@ -110,19 +111,29 @@ func (o opened) enter(v *Vault) {
 	case r.peer == nil:
 		v.refuseInClear(r.id, o.refused)
 	case o.refused != "":
-		v.answer(&r, wire.Answer{Refused: o.refused})
+		v.refuse(&r, o.refused)
+	default:
+		v.hold(r.account, func(h *held) {
+			r.record = h
+			v.firstTrip(&r)
+		})
+	}
+}
+
+func (v *Vault) firstTrip(r *request) {
+	switch {
 	case r.first.Status != nil, r.first.Watch != nil: // nothing is held yet
-		v.answer(&r, wire.Answer{})
+		v.answer(r, wire.Answer{})
 	case r.first.RegisterStart != nil:
-		v.registerStart(&r)
+		v.registerStart(r)
 	case r.first.RecoverStart != nil:
-		v.recoverStart(&r)
+		v.recoverStart(r)
 	case r.first.Delete != nil:
-		v.delete(&r)
+		v.delete(r)
 	case r.first.Mark != nil:
-		v.mark(&r)
+		v.mark(r)
 	case r.first.Cancel != nil:
-		v.cancel(&r)
+		v.cancel(r)
 	}
 }
 
@@ -144,38 +155,41 @@ func (v *Vault) secondTrip(in wire.Request) {
 		return
 	}
 	r.peer, r.account = peer, r.ticket.Account
-	if r.second, err = wire.DecodeSecond(plaintext); err != nil {
-		v.answer(&r, wire.Answer{Refused: wire.CodeMalformed})
-		return
-	}
-	switch {
-	case r.second.RegisterFinish != nil && r.ticket.Register != nil:
-		v.registerFinish(&r)
-	case r.second.RecoverFinish != nil && r.ticket.Recover != nil:
-		v.recoverFinish(&r)
-	default:
-		v.answer(&r, wire.Answer{Refused: wire.CodeTicket})
-	}
+	second, malformed := wire.DecodeSecond(plaintext)
+	v.hold(r.account, func(h *held) {
+		r.record, r.second = h, second
+		switch {
+		case malformed != nil:
+			v.refuse(&r, wire.CodeMalformed)
+		case second.RegisterFinish != nil && r.ticket.Register != nil:
+			v.registerFinish(&r)
+		case second.RecoverFinish != nil && r.ticket.Recover != nil:
+			v.recoverFinish(&r)
+		default:
+			v.refuse(&r, wire.CodeTicket)
+		}
+	})
 }
 
-// answer seals an answer with the account's status.
+// answer seals the one answer of a request, with the account's status.
 func (v *Vault) answer(r *request, a wire.Answer) {
 	a.Version = wire.Version
-	if r.account != "" {
-		account := v.records[r.account]
-		a.Status = account.Status(v.policy, v.nowMillis)
+	if r.record != nil {
+		a.Status = r.record.record.Status(v.policy, v.nowMillis)
+		v.unpin(r.record)
+		r.record = nil
 	}
 	if a.Refused != "" {
 		v.out.Counts.Refused++
 	}
 	plaintext, err := wire.Encode(a)
 	if err != nil {
-		v.out.Fatal = err
+		v.fail(err)
 		return
 	}
 	sealed, err := r.peer.SealAnswer(v.rand, plaintext)
 	if err != nil {
-		v.out.Fatal = err
+		v.fail(err)
 		return
 	}
 	v.out.Replies = append(v.out.Replies, wire.Reply{ID: r.id, Sealed: sealed})

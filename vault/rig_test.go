@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"iter"
 	"testing"
 
 	"strongroom/hsm/hsmtest"
@@ -16,6 +15,7 @@ import (
 	"strongroom/protocol/opaque"
 	"strongroom/protocol/token"
 	"strongroom/protocol/wire"
+	"strongroom/test/disk"
 	"strongroom/vault"
 )
 
@@ -29,8 +29,8 @@ type rig struct {
 	fleet    *bundle.Fleet
 	issuer   ed25519.PrivateKey
 
-	vault   *vault.Vault
-	log     []wire.Entry // what the host has on its disk
+	vault *vault.Vault
+	*disk.Disk
 	durable uint64
 	now     uint64
 	nextID  uint64
@@ -58,7 +58,7 @@ func newRigUnder(t testing.TB, suite *opaque.Suite, policy bundle.Policy) *rig {
 	must(t, err)
 	h, err := soft.Create(t.TempDir(), []byte("passphrase"), soft.Cheap)
 	must(t, err)
-	r := &rig{TB: t, hal: hsmtest.NewCounter(h), issuer: private, now: 1_700_000_000_000, serving: func() {}, served: func() {}}
+	r := &rig{TB: t, hal: hsmtest.NewCounter(h), Disk: disk.New(), issuer: private, now: 1_700_000_000_000, serving: func() {}, served: func() {}}
 	r.document, r.island, err = vault.Make(r.hal, vault.Founding{
 		Suite: suite, Policy: policy,
 		Issuers:   []bundle.Issuer{{ID: "test", Alg: "EdDSA", Key: public}},
@@ -80,22 +80,12 @@ func must(t testing.TB, err error) {
 
 // start opens the box from what is durable.
 func (r *rig) start() error {
-	v, err := vault.Open(r.hal, rand.Reader, r.document, r.island, entriesOf(r.log))
+	v, err := vault.Open(r.hal, rand.Reader, r.document, r.island, r.Disk)
 	if err != nil {
 		return err
 	}
-	r.vault, r.durable, r.died = v, uint64(len(r.log)), false
+	r.vault, r.durable, r.died = v, uint64(len(r.Written)), false
 	return nil
-}
-
-func entriesOf(log []wire.Entry) iter.Seq2[wire.Entry, error] {
-	return func(yield func(wire.Entry, error) bool) {
-		for _, e := range log {
-			if !yield(e, nil) {
-				return
-			}
-		}
-	}
 }
 
 // die is called wherever power may fail; it tells whether it did.
@@ -129,8 +119,12 @@ func (r *rig) turn(requests ...wire.Request) map[uint64]wire.Reply {
 		if r.die() {
 			return replies
 		}
-		r.log = append(r.log, o.Append...)
-		r.durable = uint64(len(r.log))
+		r.Written = append(r.Written, o.Append...)
+		r.durable = uint64(len(r.Written))
+		if o.Checkpoint != nil && r.die() {
+			return replies
+		}
+		r.Serve(o.Out, &in.In)
 		for _, job := range append(o.Jobs, o.Anchor) {
 			if job == nil {
 				continue
@@ -140,7 +134,7 @@ func (r *rig) turn(requests ...wire.Request) map[uint64]wire.Reply {
 			}
 			in.Done = append(in.Done, job.Run(r.hal))
 		}
-		if len(in.Done) == 0 && len(o.Append) == 0 {
+		if len(in.Done) == 0 && len(in.Found) == 0 && len(o.Append) == 0 && o.Checkpoint == nil {
 			return replies
 		}
 	}

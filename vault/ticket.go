@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"strongroom/protocol/wire"
-	"strongroom/vault/internal/seal"
 )
 
 const (
@@ -60,14 +59,14 @@ func (v *Vault) sealTicket(rand io.Reader, t ticket) ([]byte, error) {
 	padded := make([]byte, ticketBytes)
 	binary.BigEndian.PutUint16(padded, uint16(len(plaintext)))
 	copy(padded[2:], plaintext)
-	return seal.Seal(rand, &v.island.Ticket, v.ticketLabel, nil, padded)
+	return v.epochs.Seal(rand, v.ticketLabel, nil, padded)
 }
 
 // openTicket gives errTicket for anything but a ticket of this island that is
 // still good. A ticket that a thief replays carries the second trip's secret
 // only in its sealed inside: without the first trip he can say nothing under it.
 func (v *Vault) openTicket(sealed []byte) (ticket, error) {
-	padded, err := seal.Open(&v.island.Ticket, v.ticketLabel, nil, sealed)
+	padded, _, err := v.epochs.Open(v.ticketLabel, nil, sealed)
 	if err != nil || len(padded) != ticketBytes {
 		return ticket{}, errTicket
 	}

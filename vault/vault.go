@@ -4,7 +4,8 @@
 // come back as inputs.
 //
 // The life of a guess: a sealed request comes in -> job: open it, check the
-// token -> Debit is proposed to the log -> the host made the entry durable ->
+// token -> the host shows the account's record, which must lead to the root
+// that the box keeps -> Debit is proposed to the log -> the host made the entry durable ->
 // job: the HSM's memory holds the new head -> the debit is applied and gives a
 // record.Ticket -> job: evaluate, with that ticket -> the answer leaves.
 package vault
@@ -13,7 +14,7 @@ import (
 	"crypto/hpke"
 	"fmt"
 	"io"
-	"iter"
+	"math"
 
 	"strongroom/protocol/bundle"
 	"strongroom/protocol/opaque"
@@ -21,6 +22,7 @@ import (
 	"strongroom/vault/hal"
 	"strongroom/vault/internal/ledger"
 	"strongroom/vault/internal/record"
+	"strongroom/vault/internal/tree"
 )
 
 // Vault is the state of one box. It is not safe for concurrent use: one loop
@@ -35,15 +37,35 @@ type Vault struct {
 	ticketLabel string
 	rand        io.Reader
 
-	nowMillis uint64 // the node's clock, never going back
-	records   map[string]record.Record
-	due       map[string]uint64 // accounts -> record.DueMillis
-	soonest   uint64            // none of them is due before
+	nowMillis uint64 // the node's clock, never going back; 0 before the first Step
+
+	// The record tree (shelf.go, page.go, due.go).
+	hasher   *tree.Hasher
+	tree     *tree.Tree // as the newest checkpoint left it
+	held     map[tree.Path]*held
+	clock    []*held // all of held, in the order in which shrink comes by
+	loading  map[tree.Path]*loading
+	reads    map[uint64]reading
+	lastRead uint64
+	due      map[tree.Path]uint64 // -> record.DueMillis
+	soonest  uint64               // none of them is due before
+
+	// The log (commit.go).
 	ledger    *ledger.Ledger
-	proposed  []proposal // in the order of the log, not yet committed
-	durable   uint64     // the host says: on stable storage
-	committed uint64     // anchored in the HSM, applied
-	anchoring bool       // an anchor job is out
+	proposed  []proposal  // in the order of the log, not yet committed
+	durable   uint64      // the host says: on stable storage
+	committed uint64      // anchored in the HSM, applied
+	head      ledger.Head // of the committed entries
+	boot      ledger.Boot // of this start
+	anchoring bool        // an anchor job is out
+
+	// Checkpoints and epochs (checkpoint.go, turn.go).
+	changed     []*held // since the last checkpoint began
+	saving      *saving // nil for none
+	saved       ledger.Checkpoint
+	savedMillis uint64
+	epochs      ledger.Epochs
+	turn        turn
 
 	out Output // of the Step that runs now
 }
@@ -63,10 +85,10 @@ type Output struct {
 	Fatal  error
 }
 
-// Open starts a box from what its HSM and its host keep. It reads the whole
-// log and refuses one that was changed or is older than the HSM's anchor.
-// Rand must be a cryptographically secure generator.
-func Open(h hal.HAL, rand io.Reader, document, sealedIsland []byte, entries iter.Seq2[wire.Entry, error]) (*Vault, error) {
+// Open starts a box from what its HSM and its host keep: the checkpoint and
+// the log after it. It refuses what was changed or is older than the HSM's
+// anchor. Rand must be a cryptographically secure generator.
+func Open(h hal.HAL, rand io.Reader, document, sealedIsland []byte, disk wire.Disk) (*Vault, error) {
 	fleet, err := bundle.Decode(document)
 	if err != nil {
 		return nil, err
@@ -78,7 +100,8 @@ func Open(h hal.HAL, rand io.Reader, document, sealedIsland []byte, entries iter
 			Lifetime: fleet.Policy.Lifetime, ResetMillis: fleet.Policy.ResetMillis,
 		},
 		ticketLabel: fmt.Sprintf("strongroom/v1/ticket %x", fleet.ID),
-		records:     map[string]record.Record{}, due: map[string]uint64{},
+		held:        map[tree.Path]*held{}, loading: map[tree.Path]*loading{}, reads: map[uint64]reading{},
+		due: map[tree.Path]uint64{}, soonest: math.MaxUint64,
 	}
 	if v.suite, err = opaque.SuiteByID(fleet.Suite); err != nil {
 		return nil, err
@@ -89,47 +112,14 @@ func Open(h hal.HAL, rand io.Reader, document, sealedIsland []byte, entries iter
 	if v.channel, err = v.island.channelKey(h); err != nil {
 		return nil, err
 	}
+	if v.hasher, err = tree.NewHasher(v.island.Secret[:]); err != nil {
+		return nil, err
+	}
 	v.server = &opaque.Server{
 		Suite: v.suite, Context: []byte(wire.OpaqueContext), Identity: fleet.ID[:], PublicKey: fleet.AKE,
 		AKE: multiplier(func(p []byte) ([]byte, error) { return h.Multiply(keyAKE, p) }),
 	}
-	return v, v.replay(h, entries)
-}
-
-// replay applies the log and compares it with the anchor.
-func (v *Vault) replay(h hal.HAL, entries iter.Seq2[wire.Entry, error]) error {
-	memory, err := h.ReadMemory()
-	if err != nil {
-		return err
-	}
-	anchor, err := ledger.ParseAnchor(v.fleet.ID, memory)
-	if err != nil {
-		return err
-	}
-	v.ledger = ledger.New(v.fleet.ID, &v.island.Log)
-	reached := v.ledger.Head() == anchor
-	for e, err := range entries {
-		if err != nil {
-			return err
-		}
-		plaintext, err := v.ledger.Replay(e)
-		if err != nil {
-			return err
-		}
-		c, err := record.DecodeCommand(plaintext)
-		if err != nil {
-			return fmt.Errorf("%w: entry %d", err, e.Index)
-		}
-		v.apply(&c)
-		reached = reached || v.ledger.Head() == anchor
-	}
-	head := v.ledger.Head()
-	if !reached {
-		return fmt.Errorf("%w: it ends at entry %d, the anchor stands at %d", ledger.ErrRollback, head.Index, anchor.Index)
-	}
-	v.durable, v.committed = head.Index, head.Index
-	v.out = Output{}
-	return h.WriteMemory(ledger.Anchor(v.fleet.ID, head))
+	return v, v.restore(h, disk)
 }
 
 // Fleet is the fleet's document, for the program around the box.
@@ -138,8 +128,12 @@ func (v *Vault) Fleet() *bundle.Fleet { return v.fleet }
 // Step takes everything that happened since the last call.
 func (v *Vault) Step(in Input) Output {
 	v.out = Output{}
-	v.nowMillis = max(v.nowMillis, in.NowMillis)
+	v.tell(in.NowMillis)
 	v.durable = max(v.durable, min(in.Durable, v.ledger.Head().Index))
+	for _, f := range in.Found {
+		v.found(f)
+	}
+	v.kept(in.Kept) // after what was read before it
 	for _, r := range in.Requests {
 		v.request(r)
 	}
@@ -147,6 +141,28 @@ func (v *Vault) Step(in Input) Output {
 		done.enter(v)
 	}
 	v.expire()
+	v.turnEpoch(in.Epoch)
+	v.save()
+	v.shrink()
 	v.anchor()
 	return v.out
+}
+
+// tell tells the time. What began while the box opened began at the first time
+// that it was told.
+func (v *Vault) tell(nowMillis uint64) {
+	if v.nowMillis == 0 {
+		v.savedMillis, v.turn.since = nowMillis, nowMillis
+		if v.saved.EpochMillis == 0 {
+			v.saved.EpochMillis = nowMillis
+		}
+	}
+	v.nowMillis = max(v.nowMillis, nowMillis)
+}
+
+// fail stops the box, for the first reason.
+func (v *Vault) fail(err error) {
+	if v.out.Fatal == nil {
+		v.out.Fatal = err
+	}
 }

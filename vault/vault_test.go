@@ -309,7 +309,7 @@ func TestDeleteNeedsTheOwner(t *testing.T) {
 func TestTokens(t *testing.T) {
 	r := newRig(t, opaque.P256SHA256)
 	r.register(alice, right, "K1")
-	entries := len(r.log)
+	entries := len(r.Written)
 	for name, jws := range map[string]string{
 		"the relay's token": r.token(alice, token.AudienceRelay), "another fleet's": r.token(alice, "00"), "none": "x.y.z",
 	} {
@@ -325,7 +325,7 @@ func TestTokens(t *testing.T) {
 	if _, code := r.recover("bob@example", right); code != wire.CodeNoRecord {
 		t.Errorf("another account: %q", code)
 	}
-	if len(r.log) != entries {
+	if len(r.Written) != entries {
 		t.Error("the log grew")
 	}
 }
@@ -333,7 +333,7 @@ func TestTokens(t *testing.T) {
 func TestBadPointsAreNotCharged(t *testing.T) {
 	r := newRig(t, opaque.P256SHA256)
 	r.register(alice, right, "K1")
-	entries, evaluations := len(r.log), r.hal.Evaluations()
+	entries, evaluations := len(r.Written), r.hal.Evaluations()
 	for i := range 3 {
 		at := r.attempt(alice, right)
 		switch i {
@@ -361,7 +361,7 @@ func TestBadPointsAreNotCharged(t *testing.T) {
 	if _, code := r.finish(g); code != wire.CodeTranscript {
 		t.Errorf("bad transcript: %q", code)
 	}
-	if len(r.log) != entries || r.hal.Evaluations() != evaluations+2 { // carol's two RegisterStarts
+	if len(r.Written) != entries || r.hal.Evaluations() != evaluations+2 { // carol's two RegisterStarts
 		t.Error("state changed")
 	}
 }
@@ -374,18 +374,18 @@ func TestHostileHost(t *testing.T) {
 	for range 4 {
 		r.recover(alice, "wrong password")
 	}
-	whole := r.log
+	whole := r.Written
 	for cut := range whole {
-		r.log = whole[:cut]
+		r.Written = whole[:cut]
 		if err := r.start(); !errors.Is(err, ledger.ErrRollback) {
 			t.Fatalf("the log cut to %d entries: %v", cut, err)
 		}
 	}
-	r.log = slices.Delete(slices.Clone(whole), 1, 2)
+	r.Written = slices.Delete(slices.Clone(whole), 1, 2)
 	if err := r.start(); !errors.Is(err, ledger.ErrEntry) {
 		t.Fatalf("an entry taken out: %v", err)
 	}
-	r.log = whole
+	r.Written = whole
 
 	honest := r.document
 	generous := *r.fleet
@@ -473,13 +473,13 @@ func (silent) MultiplyWrapped(hal.Group, []byte, []byte) ([]byte, error) {
 func TestSilentHSMIsUnavailable(t *testing.T) {
 	r := newRig(t, opaque.P256SHA256)
 	r.register(alice, right, "K1")
-	entries := len(r.log)
+	entries := len(r.Written)
 	r.hal.HAL = silent{r.hal.HAL}
 	must(t, r.start()) // it opened before the HSM went
 	if reply := r.post(r.sealedRecoverStart(&attempt{alice, wire.Generation{}, 1, make([]byte, 98), nil})); reply.Refused != wire.CodeUnavailable {
 		t.Errorf("%+v", reply)
 	}
-	if len(r.log) != entries {
+	if len(r.Written) != entries {
 		t.Error("the log grew")
 	}
 }

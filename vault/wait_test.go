@@ -23,7 +23,7 @@ func TestWaitsInTheBox(t *testing.T) {
 	}
 	open := r.attempt(alice, right)
 	a, _, _ := r.recoverStart(open)
-	debited, entries := r.now, len(r.log)
+	debited, entries := r.now, len(r.Written)
 	refused := func(at uint64) {
 		t.Helper()
 		r.now = at
@@ -37,8 +37,8 @@ func TestWaitsInTheBox(t *testing.T) {
 	refused(debited)
 	refused(debited + minute - 1)
 	refused(debited - 100*minute)
-	if len(r.log) != entries || r.hal.Evaluations() != before+5 {
-		t.Fatalf("a refusal wrote %d entries; %d evaluations", len(r.log)-entries, r.hal.Evaluations()-before)
+	if len(r.Written) != entries || r.hal.Evaluations() != before+5 {
+		t.Fatalf("a refusal wrote %d entries; %d evaluations", len(r.Written)-entries, r.hal.Evaluations()-before)
 	}
 	b, _, code := r.recoverStart(open) // its answer was lost, say
 	if code != "" || string(b.RecoverStart.KE2) != string(a.RecoverStart.KE2) {

@@ -40,6 +40,7 @@ type serveCommand struct {
 	TicketLifetime time.Duration `group:"rules" help:"How long one recovery may take (2m unless given)." env:"STRONGROOM_TICKET_LIFETIME" placeholder:"2m"`
 	Lifetime       int           `name:"lifetime-attempts" group:"rules" help:"Wrong guesses of an account in all its records, up to 100 (100 unless given); then only its owner's key can register it." env:"STRONGROOM_LIFETIME_ATTEMPTS"`
 	Waits          string        `group:"rules" help:"How long each attempt waits after the one before it, or none, for trying (0,0,0,0,0,1m,10m,1h,4h,24h unless given)." env:"STRONGROOM_WAITS" placeholder:"LIST"`
+	Epoch          time.Duration `group:"rules" help:"How long an epoch lasts: what was deleted, destroyed or replaced in one is shredded, on every copy of the disk, when the HSM destroys its key in the next (24h unless given)." env:"STRONGROOM_EPOCH" placeholder:"24h"`
 	ResetDelay     time.Duration `group:"rules" help:"How long a registration or deletion without password and key waits, so that the owner can stop it (168h unless given)." env:"STRONGROOM_RESET_DELAY" placeholder:"168h"`
 	Suite          string        `group:"rules" help:"OPAQUE suite: p256 (unless given) or ristretto255." env:"STRONGROOM_SUITE" placeholder:"p256"`
 	IssuerKey      []string      `group:"rules" help:"Public key of an account issuer, PEM or JWK set; may be repeated. Without it the vault issues tokens itself." env:"STRONGROOM_ISSUER_KEY" placeholder:"FILE"`
@@ -101,7 +102,7 @@ func (c *serveCommand) config(log *slog.Logger) serve.Config {
 		Data: c.Data, Listen: c.Listen, Admin: c.Admin, CertFile: c.TLSCert, KeyFile: c.TLSKey,
 		PassphraseFile: c.PassphraseFile, Box: c.Box,
 		HSM: c.HSM, Token: serve.Token{Module: c.PKCS11Module, Label: c.PKCS11Token, PINFile: c.PINFile}, TPMPath: c.TPMPath,
-		Attempts: c.Attempts, TicketLifetime: c.TicketLifetime, Waits: c.Waits, Lifetime: c.Lifetime, ResetDelay: c.ResetDelay, Suite: c.Suite, IssuerKeys: c.IssuerKey,
+		Attempts: c.Attempts, TicketLifetime: c.TicketLifetime, Waits: c.Waits, Lifetime: c.Lifetime, ResetDelay: c.ResetDelay, Epoch: c.Epoch, Suite: c.Suite, IssuerKeys: c.IssuerKey,
 		AddressRate: relay.Rate{PerSecond: c.AddressPerSecond, Burst: c.AddressBurst},
 		AccountRate: relay.Rate{PerSecond: c.AccountPerSecond, Burst: c.AccountBurst},
 		Connections: c.Connections, InFlight: c.InFlight, TrustedProxies: c.TrustedProxy,

@@ -14,7 +14,9 @@ type disk interface {
 	list() ([]string, error)          // names of the segments, in order
 	open(name string) (file, error)   // an existing one, to read and write
 	create(name string) (file, error) // a new one
-	syncFolder() error                // makes names durable
+	remove(name string) error
+	put(name string, b []byte) error // a file beside the segments, in the place of an older one
+	syncFolder() error               // makes names durable
 }
 
 // file is one segment.
@@ -27,7 +29,10 @@ type file interface {
 	Close() error
 }
 
-const segmentSuffix = ".log"
+const (
+	segmentSuffix = ".log"
+	tornSuffix    = ".torn" // what was cut off a segment's end
+)
 
 // folder is the disk of the operating system.
 type folder struct{ path string }
@@ -61,6 +66,12 @@ func (d folder) create(name string) (file, error) {
 		return nil, err
 	}
 	return segmentFile{f}, nil
+}
+
+func (d folder) remove(name string) error { return os.Remove(filepath.Join(d.path, name)) }
+
+func (d folder) put(name string, b []byte) error {
+	return os.WriteFile(filepath.Join(d.path, name), b, 0o600)
 }
 
 func (d folder) syncFolder() error {

@@ -3,7 +3,6 @@ package node
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"os"
 	"sync"
 	"syscall"
@@ -12,8 +11,15 @@ import (
 	"strongroom/protocol/wire"
 )
 
-// segmentBytesMax is the size at which the next batch begins a new segment.
-const segmentBytesMax = 64 << 20
+// segmentBytesMax is the size at which the next batch begins a new segment:
+// what Drop can give back at a time.
+const segmentBytesMax = 4 << 20
+
+// What Entries gives at a time.
+const (
+	entriesMax      = 1000
+	entriesBytesMax = 1 << 20
+)
 
 // Errors of a log.
 var (
@@ -27,6 +33,10 @@ var (
 
 	// ErrStopped: an earlier write failed, so nothing is written any more.
 	ErrStopped = errors.New("node: the log stopped after a failed write")
+
+	// ErrDropped: the log begins later. What it lacks, the checkpoint has; the
+	// two folders are not of one day.
+	ErrDropped = errors.New("node: entries of the log are not there any more")
 
 	// ErrOrder: an entry does not follow the last one, or breaks a limit.
 	ErrOrder = errors.New("node: the entry does not follow the log")
@@ -87,7 +97,7 @@ func (l *Log) openSegment(name string, isLast bool) error {
 	t, err := scanSegment(name, b, nil)
 	switch {
 	case err != nil:
-	case t.first != l.last()+1:
+	case len(l.segments) > 0 && t.first != l.last()+1:
 		err = damaged(name, 0, fmt.Sprintf("a segment is missing: entry %d should follow, this one begins with %d", l.last()+1, t.first))
 	case !isLast && (t.torn || t.last < t.first):
 		err = damaged(name, t.bytes, "it is cut short, and later segments exist")
@@ -113,6 +123,11 @@ func (l *Log) openSegment(name string, isLast bool) error {
 // once). So its bytes are written again before they count as durable.
 func (l *Log) mend(b []byte, t tail) error {
 	if t.torn {
+		// A rotten bit in a batch that was durable looks like a torn one. If the
+		// box then misses entries, somebody will want to see these bytes.
+		if err := l.disk.put(t.name+tornSuffix, b[t.bytes:]); err != nil {
+			return outOfRoom(err)
+		}
 		if err := l.file.Truncate(t.bytes); err != nil {
 			return outOfRoom(err)
 		}
@@ -178,7 +193,7 @@ func (l *Log) Append(entries []wire.Entry) error {
 	if err != nil {
 		return err
 	}
-	if err := l.write(batch); err != nil {
+	if err := l.write(entries[0].Index, batch); err != nil {
 		l.failed = outOfRoom(err)
 		return l.failed
 	}
@@ -192,6 +207,9 @@ func (l *Log) Append(entries []wire.Entry) error {
 func (l *Log) batch(entries []wire.Entry) ([]byte, error) {
 	var b []byte
 	durable := l.last()
+	if len(l.segments) == 0 { // it begins where the checkpoint ends
+		durable = entries[0].Index - 1
+	}
 	for i, e := range entries {
 		if e.Index != durable+1+uint64(i) {
 			return nil, fmt.Errorf("%w: it is %d, after %d", ErrOrder, e.Index, durable+uint64(i))
@@ -204,9 +222,9 @@ func (l *Log) batch(entries []wire.Entry) ([]byte, error) {
 	return b, nil
 }
 
-func (l *Log) write(batch []byte) error {
+func (l *Log) write(first uint64, batch []byte) error {
 	if l.file == nil || l.segments[len(l.segments)-1].bytes >= l.segmentBytesMax {
-		if err := l.begin(l.last() + 1); err != nil {
+		if err := l.begin(first); err != nil {
 			return err
 		}
 	}
@@ -248,21 +266,51 @@ func (l *Log) begin(first uint64) error {
 	return nil
 }
 
-// Entries gives every durable entry from the first. It ends after an error.
-func (l *Log) Entries() iter.Seq2[wire.Entry, error] {
-	return func(yield func(wire.Entry, error) bool) {
-		l.mu.Lock()
-		segments := append([]segment(nil), l.segments...)
-		l.mu.Unlock()
-		for _, s := range segments {
-			if on, err := l.replay(s, yield); err != nil {
-				yield(wire.Entry{}, err)
-				return
-			} else if !on {
-				return
+// Entries gives some of the entries after an index, in order; none where the
+// log ends. An index before what Drop has left is ErrDropped.
+func (l *Log) Entries(after uint64) (entries []wire.Entry, err error) {
+	l.mu.Lock()
+	segments := append([]segment(nil), l.segments...)
+	l.mu.Unlock()
+	if len(segments) > 0 && after+1 < segments[0].first {
+		return nil, fmt.Errorf("%w: entry %d is asked for, entry %d is the first", ErrDropped, after+1, segments[0].first)
+	}
+	for _, s := range segments {
+		if s.last <= after {
+			continue
+		}
+		bytes := 0
+		_, err := l.replay(s, func(e wire.Entry, _ error) bool {
+			if e.Index > after {
+				entries, bytes = append(entries, e), bytes+len(e.Bytes)
 			}
+			return len(entries) < entriesMax && bytes < entriesBytesMax
+		})
+		return entries, err
+	}
+	return nil, nil
+}
+
+// Drop removes what no start needs: segments whose entries all stand before or
+// at an index. The last segment stays.
+func (l *Log) Drop(index uint64) error {
+	l.mu.Lock()
+	n := 0
+	for n < len(l.segments)-1 && l.segments[n].last <= index {
+		n++
+	}
+	dropped := l.segments[:n]
+	l.segments = append([]segment(nil), l.segments[n:]...)
+	l.mu.Unlock()
+	for _, s := range dropped { // the oldest first: a crash leaves no gap
+		if err := l.disk.remove(s.name); err != nil {
+			return fmt.Errorf("node: dropping %s: %w", s.name, err)
 		}
 	}
+	if n == 0 {
+		return nil
+	}
+	return l.disk.syncFolder()
 }
 
 // replay yields the entries of one segment and says whether to go on.

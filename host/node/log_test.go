@@ -27,13 +27,19 @@ func entries(from, to uint64) (es []wire.Entry) {
 // checkEntries reads the whole log and answers how many entries it holds.
 func checkEntries(t *testing.T, l *Log) (count uint64) {
 	t.Helper()
-	for e, err := range l.Entries() {
+	for {
+		some, err := l.Entries(count)
 		if err != nil {
 			t.Fatalf("entry %d: %v", count+1, err)
 		}
-		count++
-		if e.Index != count || !bytes.Equal(e.Bytes, body(count)) {
-			t.Fatalf("entry %d: got index %d, %x", count, e.Index, e.Bytes)
+		if len(some) == 0 {
+			break
+		}
+		for _, e := range some {
+			count++
+			if e.Index != count || !bytes.Equal(e.Bytes, body(count)) {
+				t.Fatalf("entry %d: got index %d, %x", count, e.Index, e.Bytes)
+			}
 		}
 	}
 	if l.Last() != count {
@@ -352,7 +358,8 @@ func ExampleLog_Entries() {
 	defer os.RemoveAll(path)
 	l, _ := OpenLog(path)
 	l.Append([]wire.Entry{{Index: 1, Bytes: []byte("sealed")}})
-	for e, err := range l.Entries() {
+	some, err := l.Entries(0)
+	for _, e := range some {
 		fmt.Println(e.Index, string(e.Bytes), err)
 	}
 	// Output: 1 sealed <nil>

@@ -42,12 +42,6 @@ type Box interface {
 	Err() error            // why, once Done is closed
 }
 
-// Storage is the log as a node needs it. *Log is one.
-type Storage interface {
-	Append([]wire.Entry) error // durable when it returns nil; no retry after an error
-	Last() uint64
-}
-
 // Alerts keeps what the box tells the operator. *alert.Spool is one.
 type Alerts interface {
 	Put([]wire.SealedAlerts) // never waits
@@ -57,7 +51,7 @@ type Alerts interface {
 // Config composes a node.
 type Config struct {
 	Box         Box
-	Log         Storage
+	Store       Storage
 	Alerts      Alerts           // nil: there is nobody to tell
 	Now         func() time.Time // nil: time.Now
 	InFlightMax int              // 0: the package's InFlightMax
@@ -66,7 +60,7 @@ type Config struct {
 // Node runs one box. New starts it.
 type Node struct {
 	box      Box
-	log      Storage
+	store    Storage
 	alerts   Alerts
 	now      func() time.Time
 	tick     *time.Ticker
@@ -77,11 +71,16 @@ type Node struct {
 	durable  atomic.Uint64     // last durable index, written by the writer alone
 	synced   chan struct{}     // tells the feeder that durable grew
 	pending  chan struct{}     // tells the writer that entries wait
+	kept     atomic.Uint64     // serial of the last checkpoint that is durable, written by the keeper alone
+	asked    chan struct{}     // tells the keeper that something is asked of the pages
 
 	mu      sync.Mutex // guards what follows
 	lastID  uint64
 	waiting map[uint64]chan wire.Reply // nil channel: its caller left
 	entries []wire.Entry               // given by the box, not yet durable
+	pages   []wire.Out                 // what the box asked of the pages, not yet done
+	found   []wire.Found               // not yet told
+	epoch   bool                       // a new epoch is wanted
 	counts  wire.Counts
 	err     error
 
@@ -99,21 +98,23 @@ func New(c Config) *Node {
 		c.InFlightMax = InFlightMax
 	}
 	n := &Node{
-		box: c.Box, log: c.Log, alerts: c.Alerts, now: c.Now,
+		box: c.Box, store: c.Store, alerts: c.Alerts, now: c.Now,
 		tick:     time.NewTicker(tickEvery),
 		slots:    make(chan struct{}, c.InFlightMax),
 		requests: make(chan wire.Request, c.InFlightMax),
 		synced:   make(chan struct{}, 1),
 		pending:  make(chan struct{}, 1),
+		asked:    make(chan struct{}, 1),
 		waiting:  make(map[uint64]chan wire.Reply),
 		stopping: make(chan struct{}),
 		stopped:  make(chan struct{}),
 	}
-	n.durable.Store(c.Log.Last())
+	n.durable.Store(c.Store.Last())
 	n.synced <- struct{}{} // the first In names what the log holds
 	n.running.Go(n.feed)
 	n.running.Go(n.collect)
 	n.running.Go(n.write)
+	n.running.Go(n.keep)
 	go func() {
 		n.running.Wait()
 		n.tick.Stop()
@@ -149,6 +150,11 @@ func (n *Node) feed() {
 		if n.alerts != nil {
 			in.Alerted = n.alerts.Mark()
 		}
+		in.Kept = n.kept.Load() // before what was found: what was read before it is told with it
+		n.mu.Lock()
+		in.Found, n.found = n.found, nil
+		in.Epoch, n.epoch = n.epoch, false
+		n.mu.Unlock()
 		n.box.In(in)
 	}
 }
@@ -184,7 +190,7 @@ func (n *Node) boxStopped() {
 func (n *Node) take(out wire.Out) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.counts = sum(n.counts, out.Counts)
+	n.counts.Add(out.Counts)
 	if n.alerts != nil && len(out.Alerts) > 0 {
 		n.alerts.Put(out.Alerts)
 	}
@@ -202,6 +208,10 @@ func (n *Node) take(out wire.Out) {
 	if len(out.Append) > 0 {
 		n.entries = append(n.entries, out.Append...)
 		signal(n.pending)
+	}
+	if len(out.Reads)+len(out.Pages) > 0 || out.Checkpoint != nil {
+		n.pages = append(n.pages, wire.Out{Reads: out.Reads, Pages: out.Pages, Checkpoint: out.Checkpoint})
+		signal(n.asked)
 	}
 }
 
@@ -221,13 +231,71 @@ func (n *Node) write() {
 		if len(batch) == 0 {
 			continue
 		}
-		if err := n.log.Append(batch); err != nil {
+		if err := n.store.Append(batch); err != nil {
 			n.stop(fmt.Errorf("node: writing the log: %w", err))
 			return
 		}
 		n.durable.Store(batch[len(batch)-1].Index)
 		signal(n.synced)
 	}
+}
+
+// keep does what the box asks of its pages, one after the other: a read sees
+// every page that was given before it, and is told before a checkpoint that
+// was given after it.
+func (n *Node) keep() {
+	var pages []wire.Page // of a checkpoint that is not whole yet
+	for {
+		select {
+		case <-n.asked:
+		case <-n.stopping:
+			return
+		}
+		n.mu.Lock()
+		work := n.pages
+		n.pages = nil
+		n.mu.Unlock()
+		for _, out := range work {
+			if err := n.read(out.Reads); err != nil {
+				n.stop(err)
+				return
+			}
+			pages = append(pages, out.Pages...)
+			if out.Checkpoint == nil {
+				continue
+			}
+			if err := n.store.Keep(pages, *out.Checkpoint); err != nil {
+				n.stop(err)
+				return
+			}
+			pages = nil
+			n.kept.Store(out.Checkpoint.Serial)
+		}
+		signal(n.synced)
+	}
+}
+
+func (n *Node) read(reads []wire.Read) error {
+	var found []wire.Found
+	for _, r := range reads {
+		values, err := n.store.Read(r.Keys)
+		if err != nil {
+			return err
+		}
+		found = append(found, wire.Found{ID: r.ID, Values: values})
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.found = append(n.found, found...)
+	return nil
+}
+
+// NewEpoch has the box begin a new epoch now.
+func (n *Node) NewEpoch() {
+	n.mu.Lock()
+	n.epoch = true
+	n.mu.Unlock()
+	signal(n.synced)
 }
 
 // Do puts one sealed request through the box. Beside the context's end it
@@ -326,16 +394,6 @@ func (n *Node) Counts() wire.Counts {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.counts
-}
-
-func sum(a, b wire.Counts) wire.Counts {
-	a.Registered += b.Registered
-	a.Debited += b.Debited
-	a.Recovered += b.Recovered
-	a.Destroyed += b.Destroyed
-	a.Deleted += b.Deleted
-	a.Refused += b.Refused
-	return a
 }
 
 // signal wakes the reader of c, which looks for itself what there is to do.

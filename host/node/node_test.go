@@ -99,6 +99,10 @@ func (l *fakeLog) Append(es []wire.Entry) error {
 	return nil
 }
 
+func (l *fakeLog) Entries(uint64) ([]wire.Entry, error)    { return nil, nil }
+func (l *fakeLog) Read(keys [][]byte) ([][]byte, error)    { return make([][]byte, len(keys)), nil }
+func (l *fakeLog) Keep([]wire.Page, wire.Checkpoint) error { return nil }
+
 func (l *fakeLog) Last() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -107,7 +111,7 @@ func (l *fakeLog) Last() uint64 {
 
 func TestDo(t *testing.T) {
 	s := &fakeLog{}
-	n := New(Config{Box: newFakeBox(t, s), Log: s, InFlightMax: 100})
+	n := New(Config{Box: newFakeBox(t, s), Store: s, InFlightMax: 100})
 	defer n.Close()
 	var callers sync.WaitGroup
 	for i := range 100 {
@@ -130,7 +134,7 @@ func TestDo(t *testing.T) {
 // What the box gives while one fsync runs is written by the next one.
 func TestOneSyncForMany(t *testing.T) {
 	s := &fakeLog{hold: make(chan struct{}), entered: make(chan struct{}, 100)}
-	n := New(Config{Box: newFakeBox(t, s), Log: s})
+	n := New(Config{Box: newFakeBox(t, s), Store: s})
 	defer n.Close()
 	var callers sync.WaitGroup
 	do := func() {
@@ -167,7 +171,7 @@ func TestBusy(t *testing.T) {
 	s := &fakeLog{}
 	b := newFakeBox(t, s)
 	b.hold = make(chan struct{})
-	n := New(Config{Box: b, Log: s, InFlightMax: 3})
+	n := New(Config{Box: b, Store: s, InFlightMax: 3})
 	defer n.Close()
 	for range 3 {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -189,7 +193,7 @@ func TestBusy(t *testing.T) {
 
 func TestFailedLogStopsTheNode(t *testing.T) {
 	s := &fakeLog{fail: ErrFull}
-	n := New(Config{Box: newFakeBox(t, s), Log: s})
+	n := New(Config{Box: newFakeBox(t, s), Store: s})
 	if _, err := n.Do(t.Context(), []byte{1}); !errors.Is(err, ErrUnanswered) || !errors.Is(err, ErrFull) {
 		t.Fatalf("got %v", err)
 	}
@@ -209,7 +213,7 @@ func TestFailedLogStopsTheNode(t *testing.T) {
 func TestBoxStops(t *testing.T) {
 	s := &fakeLog{}
 	b := newFakeBox(t, s)
-	n := New(Config{Box: b, Log: s})
+	n := New(Config{Box: b, Store: s})
 	b.err = errors.New("the entry does not follow the chain")
 	close(b.done)
 	<-n.Done()
@@ -223,7 +227,7 @@ func TestTicks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &fakeLog{}
 		b := newFakeBox(t, s)
-		n := New(Config{Box: b, Log: s})
+		n := New(Config{Box: b, Store: s})
 		time.Sleep(10*tickEvery + tickEvery/2)
 		n.Close()
 		if b.ticks != 11 { // the first tells what the log holds

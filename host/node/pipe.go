@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"sync"
 	"time"
 
@@ -54,77 +53,104 @@ type Pipe struct {
 	err     error
 }
 
-// OpenPipe hands a box what it starts with and the whole log, and waits until
-// it serves. Errors: a *BoxFault, ErrGarbled, ErrBoxEnded or that of the log.
+// OpenPipe hands a box what it starts with, gives it what it asks of the disk,
+// and waits until it serves. Errors: a *BoxFault, ErrGarbled, ErrBoxEnded or
+// that of the disk.
 // It closes nothing.
-func OpenPipe(r io.Reader, w PipeWriter, start wire.Start, entries iter.Seq2[wire.Entry, error], ended func() string) (*Pipe, error) {
+func OpenPipe(r io.Reader, w PipeWriter, start wire.Start, disk wire.Disk, ended func() string) (*Pipe, error) {
 	p := &Pipe{r: r, w: w, ended: ended, out: make(chan wire.Out), closing: make(chan struct{}), done: make(chan struct{})}
-	if err := p.tell(start, entries); err != nil {
-		return nil, err
-	}
-	ready, err := wire.ReadFrame(r)
-	if err != nil || ready.Kind == wire.FrameFailed {
-		return nil, p.reason(ready, err)
-	}
-	told, err := wire.DecodeFrame[wire.Ready](ready)
+	told, err := p.open(start, disk)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrGarbled, err)
+		return nil, err
 	}
 	p.walls = told.Walls
 	go p.read()
 	return p, nil
 }
 
-// tell sends the start and the log. A box that refuses stops reading and says
-// why: its word counts more than the write that failed.
-func (p *Pipe) tell(start wire.Start, entries iter.Seq2[wire.Entry, error]) error {
-	err := sendStart(p.w, start)
-	var part wire.Entries
-	bytes := 0
-	for e, failed := range entries {
-		if failed != nil {
-			return failed
-		}
-		if err != nil {
-			break
-		}
-		if len(part.Entries) == wire.FrameItemsMax || bytes+len(e.Bytes) > wire.EntryBytesMax {
-			err = send(p.w, part)
-			part, bytes = wire.Entries{}, 0
-		}
-		part.Entries = append(part.Entries, e)
-		bytes += len(e.Bytes)
+// open sends the start and does what the box asks for until it is ready. A box
+// that refuses stops reading and says why: its word counts more than the write
+// that failed.
+func (p *Pipe) open(start wire.Start, disk wire.Disk) (ready wire.Ready, err error) {
+	answer, err := startFrame(start)
+	if err != nil {
+		return ready, err
 	}
-	if err == nil {
-		part.Whole = true
-		err = send(p.w, part)
+	asked := asked{disk: disk}
+	for {
+		var unsent error
+		if len(answer) > 0 {
+			_, unsent = p.w.Write(answer)
+			clear(answer[:cap(answer)])
+		}
+		f, err := wire.ReadFrame(p.r)
+		switch {
+		case err != nil || f.Kind == wire.FrameFailed:
+			return ready, p.reason(f, err)
+		case unsent != nil:
+			return ready, fmt.Errorf("%w: sending to it failed: %w", ErrBoxEnded, unsent)
+		case f.Kind == wire.FrameReady:
+			if ready, err = wire.DecodeFrame[wire.Ready](f); err != nil {
+				err = fmt.Errorf("%w: %w", ErrGarbled, err)
+			}
+			return ready, err
+		}
+		if answer, err = asked.answer(f); err != nil {
+			return ready, err
+		}
 	}
-	if err == nil || errors.Is(err, wire.ErrMalformed) {
-		return err
-	}
-	last, readErr := wire.ReadFrame(p.r)
-	return p.reason(last, readErr)
 }
 
-// sendStart leaves no copy of the HSM's secret in this process: whoever later
-// reads its memory, by a fault of the relay or a core dump, has the HSM's
+// startFrame is the start's frame, in memory that the caller clears.
+//
+// The attack that it stops: whoever later reads this process's memory, by a
+// fault of the relay or a core dump, finds the HSM's secret, and has the HSM's
 // folder beside it.
-func sendStart(w io.Writer, start wire.Start) error {
-	room := make([]byte, 0, startFrameBytesMax)
-	defer func() { clear(room[:cap(room)]) }()
-	frame, err := wire.AppendFrame(room, start)
-	if err == nil {
-		_, err = w.Write(frame)
-	}
-	return err
+func startFrame(start wire.Start) ([]byte, error) {
+	return wire.AppendFrame(make([]byte, 0, startFrameBytesMax), start)
 }
 
-func send[M wire.Framed](w io.Writer, m M) error {
-	frame, err := wire.AppendFrame(nil, m)
-	if err == nil {
-		_, err = w.Write(frame)
+// asked answers what a box asks while it opens.
+type asked struct {
+	disk  wire.Disk
+	pages []wire.Page // of a checkpoint that is not whole yet
+}
+
+// answer gives the frames of an answer; none to a part of a checkpoint.
+func (a *asked) answer(f wire.Frame) ([]byte, error) {
+	if f.Kind == wire.FrameWant {
+		want, err := wire.DecodeFrame[wire.Want](f)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrGarbled, err)
+		}
+		entries, err := a.disk.Entries(want.After)
+		if err != nil {
+			return nil, err
+		}
+		return wire.AppendFrame(nil, wire.Entries{Entries: entries})
 	}
-	return err
+	out, err := wire.DecodeFrame[wire.Out](f)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrGarbled, err)
+	}
+	var in wire.In
+	for _, r := range out.Reads {
+		values, err := a.disk.Read(r.Keys)
+		if err != nil {
+			return nil, err
+		}
+		in.Found = append(in.Found, wire.Found{ID: r.ID, Values: values})
+	}
+	a.pages = append(a.pages, out.Pages...)
+	if out.Checkpoint != nil {
+		if err := a.disk.Keep(a.pages, *out.Checkpoint); err != nil {
+			return nil, err
+		}
+		a.pages, in.Kept = nil, out.Checkpoint.Serial
+	} else if len(out.Reads) == 0 {
+		return nil, nil
+	}
+	return wire.AppendFrame(nil, in)
 }
 
 // reason is why the box stopped, of the last frame that it sent.

@@ -5,13 +5,13 @@ import (
 	"context"
 	"errors"
 	"io"
-	"iter"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"strongroom/protocol/wire"
+	memory "strongroom/test/disk"
 )
 
 // peer is a box of a test: the other ends of the pipes.
@@ -62,14 +62,12 @@ func hear[M wire.Framed](p *peer) M {
 
 var startOfTest = wire.Start{HSM: wire.HSM{Provider: "soft", Place: "/hsm"}, Document: []byte{1}, Island: []byte{2}}
 
-func logOf(n int, bytes int) iter.Seq2[wire.Entry, error] {
-	return func(yield func(wire.Entry, error) bool) {
-		for i := range n {
-			if !yield(wire.Entry{Index: uint64(i + 1), Bytes: make([]byte, bytes)}, nil) {
-				return
-			}
-		}
+func logOf(n int, bytes int) *memory.Disk {
+	d := memory.New()
+	for i := range n {
+		d.Written = append(d.Written, wire.Entry{Index: uint64(i + 1), Bytes: make([]byte, bytes)})
 	}
+	return d
 }
 
 func endedSoTo(s string) func() string { return func() string { return s } }
@@ -82,18 +80,20 @@ func opened(t *testing.T, n int) (*Pipe, *peer) {
 	go func() {
 		hear[wire.Start](p)
 		var last uint64
-		for {
+		for !t.Failed() {
+			say(p, wire.Want{After: last})
 			part := hear[wire.Entries](p)
+			if len(part.Entries) == 0 {
+				break
+			}
 			for _, e := range part.Entries {
 				if e.Index != last+1 {
 					t.Errorf("entry %d after %d", e.Index, last)
 				}
 				last = e.Index
 			}
-			if part.Whole || t.Failed() {
-				break
-			}
 		}
+		openPages(p)
 		heard <- last
 		say(p, wire.Ready{Walls: []string{"a wall"}})
 	}()
@@ -105,12 +105,26 @@ func opened(t *testing.T, n int) (*Pipe, *peer) {
 	return pipe, p
 }
 
+// openPages gives a checkpoint in two parts and reads a page of it again.
+func openPages(p *peer) {
+	say(p, wire.Out{Pages: []wire.Page{{Key: []byte("a"), Bytes: []byte("1")}}})
+	say(p, wire.Out{Pages: []wire.Page{{Key: []byte("b"), Bytes: []byte("2")}}, Checkpoint: &wire.Checkpoint{Serial: 7}})
+	if in := hear[wire.In](p); in.Kept != 7 {
+		p.t.Errorf("kept %d", in.Kept)
+	}
+	say(p, wire.Out{Reads: []wire.Read{{ID: 3, Keys: [][]byte{[]byte("a"), []byte("none"), []byte("b")}}}})
+	in := hear[wire.In](p)
+	if len(in.Found) != 1 || in.Found[0].ID != 3 || string(bytes.Join(in.Found[0].Values, []byte("|"))) != "1||2" {
+		p.t.Errorf("found %+v", in.Found)
+	}
+}
+
 // The whole log goes through, in parts; a request comes back with its answer.
 func TestPipeCarries(t *testing.T) {
 	pipe, p := opened(t, 3000)
-	l, err := OpenLog(t.TempDir())
+	l, err := OpenStore(t.TempDir(), t.TempDir(), nil)
 	must(t, err)
-	n := New(Config{Box: pipe, Log: l})
+	n := New(Config{Box: pipe, Store: l})
 	go func() {
 		for {
 			if in := hear[wire.In](p); len(in.Requests) == 1 {
@@ -156,9 +170,9 @@ func TestPipeStopsTheNode(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			pipe, p := opened(t, 0)
-			l, err := OpenLog(t.TempDir())
+			l, err := OpenStore(t.TempDir(), t.TempDir(), nil)
 			must(t, err)
-			n := New(Config{Box: pipe, Log: l})
+			n := New(Config{Box: pipe, Store: l})
 			defer n.Close()
 			_, err = p.out.Write(c.sent)
 			must(t, err)
@@ -204,11 +218,18 @@ func TestPipeRefusedWithinTheLog(t *testing.T) {
 	}
 }
 
+type damagedDisk struct{ *memory.Disk }
+
+func (damagedDisk) Entries(uint64) ([]wire.Entry, error) { return nil, ErrDamaged }
+
 // A log that can not be read is the log's error; nothing is made up for it.
 func TestPipeOfADamagedLog(t *testing.T) {
 	p, r, w := pipes(t)
-	go io.Copy(io.Discard, p.in)
-	_, err := OpenPipe(r, w, startOfTest, func(yield func(wire.Entry, error) bool) { yield(wire.Entry{}, ErrDamaged) }, endedSoTo("?"))
+	go func() {
+		say(p, wire.Want{})
+		io.Copy(io.Discard, p.in)
+	}()
+	_, err := OpenPipe(r, w, startOfTest, damagedDisk{}, endedSoTo("?"))
 	if !errors.Is(err, ErrDamaged) {
 		t.Fatal(err)
 	}

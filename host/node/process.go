@@ -3,7 +3,6 @@ package node
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"os"
 	"os/exec"
 	"runtime"
@@ -33,7 +32,7 @@ type Process struct {
 
 // StartProcess starts the program that command names and opens its pipe. The
 // start's secret is forgotten when it was sent. Errors as OpenPipe's.
-func StartProcess(command []string, start wire.Start, entries iter.Seq2[wire.Entry, error]) (*Process, error) {
+func StartProcess(command []string, start wire.Start, disk wire.Disk) (*Process, error) {
 	defer clear(start.HSM.Secret)
 	p := &Process{command: exec.Command(command[0], command[1:]...), exited: make(chan struct{})}
 	p.command.Dir = "/"
@@ -47,7 +46,7 @@ func StartProcess(command []string, start wire.Start, entries iter.Seq2[wire.Ent
 		return nil, fmt.Errorf("node: starting the box's process: %w", err)
 	}
 	p.r = r
-	if p.Pipe, err = OpenPipe(r, w, start, entries, p.howEnded); err != nil {
+	if p.Pipe, err = OpenPipe(r, w, start, disk, p.howEnded); err != nil {
 		w.Close()
 		p.await()
 		r.Close()

@@ -25,6 +25,8 @@ const (
 	ticketMillisMin  = 1_000
 	ticketMillisMax  = 10 * 60 * 1000
 	resetMillisMax   = 90 * 24 * 60 * 60 * 1000
+	epochMillisMin   = 60 * 1000
+	epochMillisMax   = 30 * 24 * 60 * 60 * 1000
 	waitMillisMax    = 7 * 24 * 60 * 60 * 1000
 )
 
@@ -71,6 +73,11 @@ type Policy struct {
 	// ResetMillis is how long a registration or deletion without a proof waits
 	// while a record is live; zero, in documents of First light: there is none.
 	ResetMillis uint64 `cbor:"5,keyasint,omitempty"`
+
+	// EpochMillis is how long an epoch lasts: what was deleted, destroyed or
+	// replaced in one is gone for ever when the next has taken its place.
+	// Zero, in documents of First light, is a day.
+	EpochMillis uint64 `cbor:"6,keyasint,omitempty"`
 }
 
 // Issuer may name accounts, by signing tokens.
@@ -124,6 +131,8 @@ func (f *Fleet) validate() error {
 		return fmt.Errorf("%w: %d attempts in a lifetime", ErrDocument, f.Policy.Lifetime)
 	case f.Policy.ResetMillis > resetMillisMax:
 		return fmt.Errorf("%w: resets after %d ms", ErrDocument, f.Policy.ResetMillis)
+	case f.Policy.EpochMillis != 0 && (f.Policy.EpochMillis < epochMillisMin || f.Policy.EpochMillis > epochMillisMax):
+		return fmt.Errorf("%w: epochs of %d ms", ErrDocument, f.Policy.EpochMillis)
 	case len(f.Channel) == 0 || len(f.Channel) > keyBytesMax || len(f.AKE) == 0 || len(f.AKE) > keyBytesMax:
 		return fmt.Errorf("%w: a key is missing", ErrDocument)
 	case len(f.Status) != 0 && len(f.Status) != wire.StatusKeyBytes:

@@ -30,10 +30,16 @@ type Start struct {
 	Alerted  uint64 `cbor:"5,keyasint,omitempty"` // In.Alerted at the last end
 }
 
-// Entries is a part of the log, in order from the first entry.
+// Want asks for entries of the log while the box opens. Out asks for pages
+// then, and gives those of a checkpoint; the node answers each frame before
+// the next comes.
+type Want struct {
+	After uint64 `cbor:"1,keyasint"` // the index
+}
+
+// Entries answers Want: some entries after its index; none where the log ends.
 type Entries struct {
 	Entries []Entry `cbor:"1,keyasint,omitempty"`
-	Whole   bool    `cbor:"2,keyasint"` // nothing follows
 }
 
 // Ready says that the log was taken and requests are served.
@@ -76,9 +82,11 @@ func (s Start) Validate() error {
 func (e Entries) Validate() error {
 	c := check{}
 	c.entries(e.Entries)
-	c.value("entries", len(e.Entries) > 0 || e.Whole)
 	return c.result()
 }
+
+// Validate checks a message against every limit; its error is a *Malformed.
+func (Want) Validate() error { return nil }
 
 // Validate checks a message against every limit; its error is a *Malformed.
 func (in In) Validate() error {
@@ -86,6 +94,13 @@ func (in In) Validate() error {
 	c.length("requests", len(in.Requests), 0, FrameItemsMax)
 	for _, r := range in.Requests {
 		c.length("request", len(r.Sealed), 0, RequestBytesMax)
+	}
+	c.length("found", len(in.Found), 0, FrameItemsMax)
+	for _, f := range in.Found {
+		c.length("values", len(f.Values), 1, ReadKeysMax)
+		for _, v := range f.Values {
+			c.length("value", len(v), 0, PageBytesMax)
+		}
 	}
 	return c.result()
 }
@@ -111,7 +126,25 @@ func (o Out) Validate() error {
 		c.code(r.Refused)
 		c.value("reply", (len(r.Sealed) == 0) != (r.Refused == ""))
 	}
+	c.pages(o)
 	return c.result()
+}
+
+// pages checks what an Out asks of the node's disk.
+func (c *check) pages(o Out) {
+	c.length("reads", len(o.Reads), 0, FrameItemsMax)
+	for _, r := range o.Reads {
+		c.length("keys", len(r.Keys), 1, ReadKeysMax)
+		for _, k := range r.Keys {
+			c.length("key", len(k), 1, KeyBytesMax)
+		}
+	}
+	c.length("pages", len(o.Pages), 0, FrameItemsMax)
+	for _, p := range o.Pages {
+		c.length("key", len(p.Key), 1, KeyBytesMax)
+		c.length("page", len(p.Bytes), 1, PageBytesMax)
+	}
+	c.value("checkpoint", o.Checkpoint == nil || o.Checkpoint.Serial > 0 && len(o.Pages) > 0)
 }
 
 // Validate checks a message against every limit; its error is a *Malformed.

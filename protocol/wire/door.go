@@ -11,6 +11,9 @@ type In struct {
 	Requests  []Request `cbor:"3,keyasint,omitempty"` // sealed requests
 	Alerted   uint64    `cbor:"4,keyasint,omitempty"` // every alert of entries up to this index is on stable storage
 	Stopping  bool      `cbor:"5,keyasint,omitempty"` // the node is about to stop: nobody is held any more
+	Found     []Found   `cbor:"6,keyasint,omitempty"` // answers to Out.Reads
+	Kept      uint64    `cbor:"7,keyasint,omitempty"` // the checkpoint of this serial is on stable storage
+	Epoch     bool      `cbor:"8,keyasint,omitempty"` // begin a new epoch now, not only when it is time
 }
 
 // Request is one sealed request.
@@ -25,6 +28,51 @@ type Out struct {
 	Replies []Reply        `cbor:"2,keyasint,omitempty"`
 	Counts  Counts         `cbor:"3,keyasint"`
 	Alerts  []SealedAlerts `cbor:"4,keyasint,omitempty"` // in the order of the log
+
+	// Reads and Pages are carried out in the order in which they come: a read
+	// sees every page that came before it, and none that comes after.
+	Reads []Read `cbor:"5,keyasint,omitempty"`
+
+	// Pages replace those of the same keys, but only with the Checkpoint that
+	// comes with the last of them: all of them or none.
+	Pages      []Page      `cbor:"6,keyasint,omitempty"`
+	Checkpoint *Checkpoint `cbor:"7,keyasint,omitempty"`
+}
+
+// Read asks for pages that the node keeps for the box.
+type Read struct {
+	ID   uint64   `cbor:"1,keyasint"` // the box's; the node only repeats it
+	Keys [][]byte `cbor:"2,keyasint"`
+}
+
+// Found answers the Read of the same id.
+type Found struct {
+	ID     uint64   `cbor:"1,keyasint"`
+	Values [][]byte `cbor:"2,keyasint"` // one a key, in their order; empty for a page that is not there
+}
+
+// Page is what the node keeps for the box under a key. Both mean nothing to it.
+type Page struct {
+	Key   []byte `cbor:"1,keyasint"`
+	Bytes []byte `cbor:"2,keyasint"`
+}
+
+// Checkpoint says that the pages stand for all entries of the log up to an
+// index: the node may drop those when it keeps the pages.
+type Checkpoint struct {
+	Serial uint64 `cbor:"1,keyasint"`
+	Index  uint64 `cbor:"2,keyasint"`
+}
+
+// Disk is what a box asks its node for while it opens.
+type Disk interface {
+	// Entries gives some entries after an index, in order; none where the log
+	// ends. Where the log begins later than that it answers an error.
+	Entries(after uint64) ([]Entry, error)
+	// Read gives a value a key, as Found does.
+	Read(keys [][]byte) ([][]byte, error)
+	// Keep makes a checkpoint durable, as Out.Checkpoint asks.
+	Keep([]Page, Checkpoint) error
 }
 
 // Entry is one sealed entry of the log. Its index starts at 1 and has no gaps.
@@ -49,6 +97,10 @@ type Counts struct {
 	Destroyed  uint64 `cbor:"4,keyasint,omitempty"` // records destroyed
 	Deleted    uint64 `cbor:"5,keyasint,omitempty"` // records deleted by their owner
 	Refused    uint64 `cbor:"6,keyasint,omitempty"` // requests refused, whatever the reason
+
+	Epochs       uint64 `cbor:"7,keyasint,omitempty"` // epochs begun
+	Shredded     uint64 `cbor:"8,keyasint,omitempty"` // keys of old epochs that the HSM destroyed
+	EpochsFailed uint64 `cbor:"9,keyasint,omitempty"` // times that the HSM refused to make or destroy one; it is tried again
 }
 
 // Add adds another count.
@@ -59,4 +111,7 @@ func (c *Counts) Add(o Counts) {
 	c.Destroyed += o.Destroyed
 	c.Deleted += o.Deleted
 	c.Refused += o.Refused
+	c.Epochs += o.Epochs
+	c.Shredded += o.Shredded
+	c.EpochsFailed += o.EpochsFailed
 }

@@ -28,9 +28,12 @@ const (
 
 // Limits of the pipe between a box and its node.
 const (
-	FrameBytesMax    = 8 << 20  // one frame's payload
-	FrameItemsMax    = 1024     // requests, entries or replies in one frame
-	EntryBytesMax    = 1 << 20  // one entry of the log
+	FrameBytesMax    = 8 << 20 // one frame's payload
+	FrameItemsMax    = 1024    // requests, entries or replies in one frame
+	EntryBytesMax    = 1 << 20 // one entry of the log
+	KeyBytesMax      = 64      // the key of a page
+	PageBytesMax     = 256 << 10
+	ReadKeysMax      = 128      // keys of one Read
 	DocumentBytesMax = 64 << 10 // a fleet's document
 	IslandBytesMax   = 64 << 10 // an island's sealed keys
 	PlaceBytesMax    = 4 << 10  // where an HSM is: PATH_MAX

@@ -14,8 +14,9 @@ import (
 //	kind     uint8
 //	payload          the message of that kind, in the one encoding (codec.go)
 //
-// Node to box: one Start, the log as Entries until one says Whole, then Ins;
-// the end of the stream is the order to stop. Box to node: one Ready, then
+// Node to box: one Start; while the box opens, Entries for each Want and an In
+// for each Out; after its Ready, Ins as they come; the end of the stream is the
+// order to stop. Box to node: Wants and Outs that it waits for, one Ready, then
 // Outs; or Failed, and nothing after it. Either side stops at the first frame
 // that does not parse, breaks a limit or does not belong there: two programs
 // of one release speak here, so such a frame is an attack or a fault, and
@@ -36,13 +37,14 @@ const (
 	FrameReady   FrameKind = 129
 	FrameOut     FrameKind = 130
 	FrameFailed  FrameKind = 131
+	FrameWant    FrameKind = 132
 )
 
 var pipeDecoding = decodingWith(FrameItemsMax)
 
 // Framed is a message of the pipe.
 type Framed interface {
-	Start | Entries | In | Ready | Out | Failed
+	Start | Entries | In | Ready | Out | Failed | Want
 	Validate() error
 	kind() FrameKind
 }
@@ -53,6 +55,7 @@ func (In) kind() FrameKind      { return FrameIn }
 func (Ready) kind() FrameKind   { return FrameReady }
 func (Out) kind() FrameKind     { return FrameOut }
 func (Failed) kind() FrameKind  { return FrameFailed }
+func (Want) kind() FrameKind    { return FrameWant }
 
 // Frame is a frame as it was read. Its payload is not checked yet.
 type Frame struct {
@@ -132,34 +135,66 @@ func AppendFrame[M Framed](b []byte, m M) ([]byte, error) {
 // it.
 func AppendIn(b []byte, in In) ([]byte, error) {
 	for {
-		part, rest := group(in.Requests, func(r Request) int { return len(r.Sealed) })
-		in.Requests = part
+		part := in
+		part.Found, in.Found = group(in.Found, Found.bytes)
+		part.Requests = nil
+		if len(in.Found) == 0 {
+			part.Requests, in.Requests = group(in.Requests, func(r Request) int { return len(r.Sealed) })
+		}
+		last := len(in.Found)+len(in.Requests) == 0
+		if !last {
+			part.Kept = 0 // what was read before it comes before it
+		}
 		var err error
-		if b, err = AppendFrame(b, in); err != nil || len(rest) == 0 {
+		if b, err = AppendFrame(b, part); err != nil || last {
 			return b, err
 		}
-		in.Requests = rest
+		in.Epoch = false
 	}
 }
 
+func (f Found) bytes() (bytes int) {
+	for _, v := range f.Values {
+		bytes += len(v)
+	}
+	return bytes
+}
+
 // AppendOut appends an Out as one frame, or as several where one does not
-// hold it: entries first, then alerts, and what was counted once.
+// hold it: entries first, then alerts, what was counted once, a checkpoint with
+// the last of its pages. An Out with a checkpoint has its reads before it.
 func AppendOut(b []byte, out Out) ([]byte, error) {
 	for {
-		part := Out{Counts: out.Counts}
-		part.Append, out.Append = group(out.Append, func(e Entry) int { return len(e.Bytes) })
-		if len(out.Append) == 0 {
-			part.Alerts, out.Alerts = group(out.Alerts, func(a SealedAlerts) int { return len(a.Sealed) })
-		}
-		if len(out.Append)+len(out.Alerts) == 0 {
-			part.Replies, out.Replies = group(out.Replies, func(r Reply) int { return len(r.Sealed) })
-		}
-		out.Counts = Counts{}
+		part, rest := out.cut()
 		var err error
-		if b, err = AppendFrame(b, part); err != nil || len(out.Append)+len(out.Alerts)+len(out.Replies) == 0 {
+		if b, err = AppendFrame(b, part); err != nil || rest == nil {
 			return b, err
 		}
+		out = *rest
 	}
+}
+
+// cut cuts off what one frame may carry, kind by kind; rest is nil where
+// nothing is left.
+func (o Out) cut() (part Out, rest *Out) {
+	part.Counts, o.Counts = o.Counts, Counts{}
+	if part.Append, o.Append = group(o.Append, func(e Entry) int { return len(e.Bytes) }); len(o.Append) > 0 {
+		return part, &o
+	}
+	if part.Alerts, o.Alerts = group(o.Alerts, func(a SealedAlerts) int { return len(a.Sealed) }); len(o.Alerts) > 0 {
+		return part, &o
+	}
+	if part.Replies, o.Replies = group(o.Replies, func(r Reply) int { return len(r.Sealed) }); len(o.Replies) > 0 {
+		return part, &o
+	}
+	if part.Reads, o.Reads = group(o.Reads, func(Read) int { return 0 }); len(o.Reads) > 0 {
+		return part, &o
+	}
+	if part.Pages, o.Pages = group(o.Pages, func(p Page) int { return len(p.Bytes) }); len(o.Pages) > 0 {
+		return part, &o
+	}
+	part.Checkpoint = o.Checkpoint
+	return part, nil
 }
 
 // group cuts off as many items as one frame may carry.

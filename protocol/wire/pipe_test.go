@@ -44,8 +44,12 @@ func roundTrip[M Framed](t *testing.T, m M) {
 
 func TestPipeRoundTrip(t *testing.T) {
 	roundTrip(t, someStart())
-	roundTrip(t, Entries{Whole: true})
+	roundTrip(t, Entries{})
+	roundTrip(t, Want{After: 7})
 	roundTrip(t, Entries{Entries: []Entry{{1, []byte("a")}, {2, []byte("b")}}})
+	roundTrip(t, In{NowMillis: 5, Found: []Found{{ID: 9, Values: [][]byte{[]byte("page"), {}}}}, Kept: 3, Epoch: true})
+	roundTrip(t, Out{Reads: []Read{{ID: 9, Keys: [][]byte{[]byte("k"), []byte("l")}}}})
+	roundTrip(t, Out{Pages: []Page{{[]byte("k"), []byte("page")}}, Checkpoint: &Checkpoint{Serial: 3, Index: 4}})
 	roundTrip(t, In{NowMillis: 1 << 50, Durable: 7, Requests: []Request{{1, []byte("sealed")}, {2, []byte{}}}})
 	roundTrip(t, Ready{Walls: []string{"no new privileges"}})
 	roundTrip(t, Out{Append: []Entry{{9, []byte("e")}}, Replies: []Reply{{ID: 3, Sealed: []byte("s")}, {ID: 4, Refused: CodeSealing}}, Counts: Counts{Debited: 1}})
@@ -115,7 +119,18 @@ func TestPipeLimits(t *testing.T) {
 	refuses(t, "a large document", with(func(s *Start) { s.Document = make([]byte, DocumentBytesMax+1) }))
 	refuses(t, "no island", with(func(s *Start) { s.Island = nil }))
 	refuses(t, "too many workers", with(func(s *Start) { s.Workers = workersMax + 1 }))
-	refuses(t, "no entries, and more to come", Entries{})
+	refuses(t, "a read of nothing", Out{Reads: []Read{{ID: 1}}})
+	refuses(t, "a read of too much", Out{Reads: []Read{{ID: 1, Keys: make([][]byte, ReadKeysMax+1)}}})
+	refuses(t, "a key of nothing", Out{Reads: []Read{{ID: 1, Keys: [][]byte{{}}}}})
+	refuses(t, "a long key", Out{Reads: []Read{{ID: 1, Keys: [][]byte{make([]byte, KeyBytesMax+1)}}}})
+	refuses(t, "a page without a key", Out{Pages: []Page{{nil, []byte{1}}}})
+	refuses(t, "a page of nothing", Out{Pages: []Page{{[]byte{1}, nil}}})
+	refuses(t, "a large page", Out{Pages: []Page{{[]byte{1}, make([]byte, PageBytesMax+1)}}})
+	refuses(t, "a checkpoint of no pages", Out{Checkpoint: &Checkpoint{Serial: 1}})
+	refuses(t, "checkpoint 0", Out{Pages: []Page{{[]byte{1}, []byte{1}}}, Checkpoint: &Checkpoint{}})
+	refuses(t, "an answer of nothing", In{Found: []Found{{ID: 1}}})
+	refuses(t, "an answer of too much", In{Found: []Found{{ID: 1, Values: make([][]byte, ReadKeysMax+1)}}})
+	refuses(t, "a large answer", In{Found: []Found{{ID: 1, Values: [][]byte{make([]byte, PageBytesMax+1)}}}})
 	refuses(t, "an entry of nothing", Entries{Entries: []Entry{{1, nil}}})
 	refuses(t, "entry 0", Entries{Entries: []Entry{{0, []byte{1}}}})
 	refuses(t, "a gap", Entries{Entries: []Entry{{1, []byte{1}}, {3, []byte{1}}}})
@@ -140,7 +155,10 @@ func TestPipeLimits(t *testing.T) {
 
 // More than one frame holds comes whole and in order.
 func TestPipeSplits(t *testing.T) {
-	var in In
+	in := In{Kept: 5}
+	for i := range uint64(FrameItemsMax + 1) {
+		in.Found = append(in.Found, Found{i, [][]byte{make([]byte, 2<<10), {}}})
+	}
 	for i := range uint64(2*FrameItemsMax + 1) {
 		in.Requests = append(in.Requests, Request{i + 1, make([]byte, 8<<10)})
 	}
@@ -148,12 +166,19 @@ func TestPipeSplits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, frames := uint64(1), 0
+	next, frames, found := uint64(1), 0, 0
 	for r := bytes.NewReader(b); r.Len() > 0; frames++ {
 		part, err := ReadMessage[In](r)
 		if err != nil {
 			t.Fatal(err)
 		}
+		if len(part.Found) > 0 && next > 1 {
+			t.Fatal("what was found behind a request")
+		}
+		if (part.Kept != 0) != (r.Len() == 0) {
+			t.Fatalf("kept %d before all that was read before it", part.Kept)
+		}
+		found += len(part.Found)
 		for _, q := range part.Requests {
 			if q.ID != next {
 				t.Fatalf("request %d came where %d belongs", q.ID, next)
@@ -161,16 +186,18 @@ func TestPipeSplits(t *testing.T) {
 			next++
 		}
 	}
-	if next != uint64(len(in.Requests)+1) || frames < 3 {
+	if next != uint64(len(in.Requests)+1) || frames < 3 || found != len(in.Found) {
 		t.Fatalf("%d requests of %d in %d frames", next-1, len(in.Requests), frames)
 	}
 
-	out := Out{Counts: Counts{Debited: 3}}
+	out := Out{Counts: Counts{Debited: 3}, Checkpoint: &Checkpoint{Serial: 1, Index: 2}}
 	for i := range uint64(9) {
 		out.Append = append(out.Append, Entry{i + 1, make([]byte, EntryBytesMax)})
 		out.Replies = append(out.Replies, Reply{ID: i + 1, Sealed: []byte{1}})
 	}
 	for i := range uint64(FrameItemsMax + 1) {
+		out.Reads = append(out.Reads, Read{i + 1, [][]byte{{1}}})
+		out.Pages = append(out.Pages, Page{[]byte{1}, make([]byte, 8<<10)})
 		out.Alerts = append(out.Alerts, SealedAlerts{i + 1, make([]byte, AlertBytesMax)})
 	}
 	if b, err = AppendOut(nil, out); err != nil {
@@ -189,6 +216,11 @@ func TestPipeSplits(t *testing.T) {
 		whole.Append = append(whole.Append, part.Append...)
 		whole.Replies = append(whole.Replies, part.Replies...)
 		whole.Counts.Add(part.Counts)
+		whole.Reads = append(whole.Reads, part.Reads...)
+		whole.Pages = append(whole.Pages, part.Pages...)
+		if whole.Checkpoint = part.Checkpoint; (part.Checkpoint != nil) != (r.Len() == 0) {
+			t.Fatal("a checkpoint before the last of its pages")
+		}
 	}
 	if !reflect.DeepEqual(whole, out) {
 		t.Fatalf("%d entries, %d replies, counts %+v", len(whole.Append), len(whole.Replies), whole.Counts)

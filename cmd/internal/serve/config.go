@@ -45,6 +45,7 @@ type Config struct {
 	TicketLifetime time.Duration // how long the second trip of an operation may take
 	Waits          string        // between attempts; "" is WaitsDefault, WaitsNone none
 	Lifetime       int           // wrong attempts of an account in all, Attempts to LifetimeMax
+	Epoch          time.Duration // after which what was deleted is shredded
 	ResetDelay     time.Duration // how long a registration or deletion without proof waits
 	Suite          string        // SuiteP256 or SuiteRistretto255
 	IssuerKeys     []string      // files with public keys; none: a built-in issuer

@@ -16,7 +16,8 @@ import (
 //	vault/hsm/           the software HSM, or what the TPM wrapped
 //	vault/hsm.passphrase only when none was given
 //	vault/issuer.key     the built-in issuer's private key, if there is one
-//	vault/log/           the sealed log
+//	vault/log/           the sealed log since the last checkpoint
+//	vault/records/       the record tree and its checkpoint
 //
 // The vault is made in "founding" and renamed when it is whole, so a crash
 // leaves either no vault or all of it.
@@ -30,6 +31,7 @@ const (
 	passphraseName = "hsm.passphrase"
 	issuerName     = "issuer.key"
 	logName        = "log"
+	recordsName    = "records"
 )
 
 // Errors that an operator meets; each is wrapped in a sentence that says what

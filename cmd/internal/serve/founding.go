@@ -21,6 +21,9 @@ const (
 	LifetimeMax           = 100 // wrong attempts of an account in all
 	TicketLifetimeDefault = 2 * time.Minute
 	ResetDelayDefault     = 7 * 24 * time.Hour
+	EpochDefault          = 24 * time.Hour
+	epochMin              = time.Minute
+	epochMax              = 30 * 24 * time.Hour
 	resetDelayMin         = time.Second // for trying
 	resetDelayMax         = 90 * 24 * time.Hour
 	ticketLifetimeMin     = 10 * time.Second
@@ -46,7 +49,7 @@ func (f *folder) found(c *Config) error {
 	if err := errors.Join(c.removeHSM(filepath.Join(at, hsmName)), os.RemoveAll(at)); err != nil {
 		return err
 	}
-	for _, name := range []string{"", hsmName, logName} {
+	for _, name := range []string{"", hsmName, logName, recordsName} {
 		if err := os.Mkdir(filepath.Join(at, name), 0o700); err != nil {
 			return err
 		}
@@ -122,6 +125,13 @@ func (c *Config) policy() (bundle.Policy, error) {
 	if reset < resetDelayMin || reset > resetDelayMax {
 		return bundle.Policy{}, fmt.Errorf("%w: --reset-delay must be from %v to %v", ErrPolicy, resetDelayMin, resetDelayMax)
 	}
+	epoch := c.Epoch
+	if epoch == 0 {
+		epoch = EpochDefault
+	}
+	if epoch < epochMin || epoch > epochMax {
+		return bundle.Policy{}, fmt.Errorf("%w: --epoch must be from %v to %v", ErrPolicy, epochMin, epochMax)
+	}
 	ever := c.Lifetime
 	if ever == 0 {
 		ever = LifetimeMax
@@ -131,7 +141,7 @@ func (c *Config) policy() (bundle.Policy, error) {
 	}
 	return bundle.Policy{
 		Attempts: uint8(attempts), TicketMillis: uint64(lifetime.Milliseconds()), WaitsMillis: between, Lifetime: uint32(ever),
-		ResetMillis: uint64(reset.Milliseconds()),
+		ResetMillis: uint64(reset.Milliseconds()), EpochMillis: uint64(epoch.Milliseconds()),
 	}, nil
 }
 
@@ -163,6 +173,9 @@ func (c *Config) sameFleet(f *bundle.Fleet) error {
 	}
 	if delay := time.Duration(f.Policy.ResetMillis) * time.Millisecond; c.ResetDelay != 0 && c.ResetDelay != delay {
 		return differs("--reset-delay", delay, c.ResetDelay)
+	}
+	if epoch := time.Duration(f.Policy.EpochMillis) * time.Millisecond; c.Epoch != 0 && c.Epoch != epoch {
+		return differs("--epoch", epoch, c.Epoch)
 	}
 	if c.Waits != "" {
 		asked, err := waits(c.Waits, int(f.Policy.Attempts))

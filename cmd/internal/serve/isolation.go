@@ -74,7 +74,14 @@ func (c *Config) boxOf(f *bundle.Fleet) (string, error) {
 	return BoxInside, nil
 }
 
-// openBox reads the whole log through the box, which refuses a log that was
+// fatal ends the program: a write of the records failed, so what is on the
+// disk is not known until the next start. What was acknowledged is in the log.
+func (c *Config) fatal(err error) {
+	c.Log.Error("the vault stops at once; nothing that was acknowledged is lost. See to the disk and start again", "error", err)
+	os.Exit(1)
+}
+
+// openBox opens log and records through the box, which refuses what was
 // changed, cut or put back.
 func (s *Server) openBox(c *Config, document []byte) error {
 	island, err := os.ReadFile(s.folder.vault(islandName))
@@ -85,7 +92,10 @@ func (s *Server) openBox(c *Config, document []byte) error {
 	if err != nil {
 		return err
 	}
-	if s.disk, err = node.OpenLog(s.folder.vault(logName)); err != nil {
+	if err := os.Mkdir(s.folder.vault(recordsName), 0o700); err != nil && !errors.Is(err, os.ErrExist) { // First light had none
+		return err
+	}
+	if s.disk, err = node.OpenStore(s.folder.vault(logName), s.folder.vault(recordsName), c.fatal); err != nil {
 		return err
 	}
 	s.disk.OnSync(s.metrics.observeSync)
@@ -101,7 +111,7 @@ func (s *Server) openInside(c *Config, document, island []byte) (err error) {
 	}
 	b, err := box.Open(box.Config{
 		HAL: s.hal, Rand: rand.Reader, Document: document, Island: island,
-		Entries: s.disk.Entries(), Workers: c.Workers,
+		Disk: s.disk, Workers: c.Workers,
 	})
 	if err != nil {
 		return refused(err)
@@ -124,7 +134,7 @@ func (s *Server) openProcess(c *Config, start wire.Start) (err error) {
 		}
 		command = []string{self, cell.Command}
 	}
-	b, err := node.StartProcess(command, start, s.disk.Entries())
+	b, err := node.StartProcess(command, start, s.disk)
 	var fault *node.BoxFault
 	if errors.As(err, &fault) {
 		return named(fault, s.Fleet.HSM)

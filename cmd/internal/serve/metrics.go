@@ -56,13 +56,14 @@ func (m *metrics) observe(outcome string, took time.Duration) {
 func (m *metrics) observeSync(took time.Duration) { m.sync.Observe(took.Seconds()) }
 
 // watch registers what is read from the node and its log when asked.
-func (m *metrics) watch(n *node.Node, l *node.Log) {
+func (m *metrics) watch(n *node.Node, l *node.Store) {
 	gauge := func(name, help string, read func() float64) {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
 	}
 	gauge("strongroom_in_flight", "Requests inside the box.", func() float64 { return float64(n.InFlight()) })
 	gauge("strongroom_log_bytes", "Size of the log on the disk.", func() float64 { return float64(l.Bytes()) })
-	gauge("strongroom_log_entries", "Entries in the log.", func() float64 { return float64(l.Last()) })
+	gauge("strongroom_records_bytes", "Size of the records on the disk.", func() float64 { return float64(l.RecordBytes()) })
+	gauge("strongroom_log_entries", "Entries that the log ever had.", func() float64 { return float64(l.Last()) })
 	gauge("strongroom_up", "1 while the box serves.", func() float64 {
 		if n.Err() != nil {
 			return 0
@@ -76,25 +77,35 @@ func (m *metrics) watch(n *node.Node, l *node.Log) {
 		"destroyed":  func(c wire.Counts) uint64 { return c.Destroyed },
 		"deleted":    func(c wire.Counts) uint64 { return c.Deleted },
 		"refused":    func(c wire.Counts) uint64 { return c.Refused },
+
+		"epochs":        func(c wire.Counts) uint64 { return c.Epochs },
+		"shredded":      func(c wire.Counts) uint64 { return c.Shredded },
+		"epochs_failed": func(c wire.Counts) uint64 { return c.EpochsFailed },
 	} {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name:        "strongroom_box_events_total",
-			Help:        "What the box counted since the start: records made, attempts charged, proofs accepted, records destroyed, deleted, requests refused.",
+			Help:        "What the box counted since the start: records made, attempts charged, proofs accepted, records destroyed, deleted, requests refused; epochs begun, old epochs' keys destroyed, and times that the HSM refused to make or destroy one.",
 			ConstLabels: prometheus.Labels{"event": event},
 		}, func() float64 { return float64(read(n.Counts())) }))
 	}
 }
 
 // admin is the handler of the admin address.
-func (m *metrics) admin(healthy func() error) http.Handler {
+func (m *metrics) admin(n *node.Node) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		if err := healthy(); err != nil {
+		if err := n.Err(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		w.Write([]byte("ok\n"))
+	})
+	// Whoever can ask can only have deleted things be gone sooner.
+	mux.HandleFunc("POST /epoch", func(w http.ResponseWriter, _ *http.Request) {
+		n.NewEpoch()
+		w.WriteHeader(http.StatusAccepted)
+		w.Write([]byte("a new epoch begins; strongroom_box_events_total tells of it\n"))
 	})
 	return mux
 }

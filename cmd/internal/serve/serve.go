@@ -40,7 +40,7 @@ type Server struct {
 	// In the order in which they are made; Stop goes backwards.
 	folder *folder
 	hal    hal.HAL
-	disk   *node.Log
+	disk   *node.Store
 	box    running
 	node   *node.Node
 	https  []*http.Server
@@ -140,7 +140,7 @@ func (s *Server) open(c *Config) (err error) {
 
 // serve starts node and relay.
 func (s *Server) serve(c Config, public net.Listener) error {
-	s.node = node.New(node.Config{Box: s.box, Log: s.disk, InFlightMax: c.places()})
+	s.node = node.New(node.Config{Box: s.box, Store: s.disk, InFlightMax: c.places()})
 	s.metrics.watch(s.node, s.disk)
 	document, _, err := ReadFleet(c.Data)
 	if err != nil {
@@ -160,7 +160,7 @@ func (s *Server) serve(c Config, public net.Listener) error {
 			c.Log.Warn("the admin address can be reached from other machines; it shows counts, never accounts", "admin", c.Admin)
 		}
 		s.AdminURL = "http://" + l.Addr().String()
-		s.start(s.metrics.admin(s.node.Err), l)
+		s.start(s.metrics.admin(s.node), l)
 	}
 	s.start(front, public)
 	return nil

@@ -23,44 +23,44 @@ type Policy struct {
 // Record is what the vault keeps for one account. The zero value is an
 // account that was never registered.
 type Record struct {
-	State      wire.State // zero means StateNone
-	Generation wire.Generation
-	Keys       *Keys // nil unless live or exhausted
+	State      wire.State      `cbor:"3,keyasint,omitempty"` // zero means StateNone
+	Generation wire.Generation `cbor:"4,keyasint,omitzero"`
+	Keys       *Keys           `cbor:"5,keyasint,omitempty"` // nil unless live or exhausted
 
 	// Slot counts the debits of the account in all its generations and never
 	// goes back. Forgiven is the slot up to which debits no longer count: the
 	// last one proven, or Slot at the registration. So the guesses spent are
 	// Slot - Forgiven, and no separate counter can disagree with them.
-	Slot     uint64
-	Forgiven uint64
+	Slot     uint64 `cbor:"6,keyasint,omitempty"`
+	Forgiven uint64 `cbor:"7,keyasint,omitempty"`
 
-	KE1             [32]byte // SHA-256 of the KE1 that Slot was debited for; zero when none in this generation
-	DebitedMillis   uint64   // when the newest attempt was debited: the latest time that any debit named
-	OpenUntilMillis uint64   // until then the ticket of Slot may be finished
-	WrongBefore     uint32   // wrong attempts that the last success forgave
+	KE1             [32]byte `cbor:"8,keyasint,omitzero"`   // SHA-256 of the KE1 that Slot was debited for; zero when none in this generation
+	DebitedMillis   uint64   `cbor:"9,keyasint,omitempty"`  // when the newest attempt was debited: the latest time that any debit named
+	OpenUntilMillis uint64   `cbor:"10,keyasint,omitempty"` // until then the ticket of Slot may be finished
+	WrongBefore     uint32   `cbor:"11,keyasint,omitempty"` // wrong attempts that the last success forgave
 
 	// Past counts the wrong attempts that are not among the spent ones any
 	// more: forgiven by a success, or of generations that are gone. Past and
 	// the spent ones are those of the account's lifetime.
-	Past uint32
+	Past uint32 `cbor:"12,keyasint,omitempty"`
 	// Root is the owner key whose registration sets that count back: the
 	// first one's, then what it signed for. It outlives tombstones.
-	Root [32]byte
+	Root [32]byte `cbor:"13,keyasint,omitzero"`
 
-	Pending *Pending // nil for none; never changed in place
-	Resets  uint32   // how many there ever were
+	Pending *Pending `cbor:"14,keyasint,omitempty"` // nil for none; never changed in place
+	Resets  uint32   `cbor:"15,keyasint,omitempty"` // how many there ever were
 
-	Marks []wire.MarkReport // at most wire.MarksMax, one a device; never changed in place
+	Marks []wire.MarkReport `cbor:"16,keyasint,omitempty"` // at most wire.MarksMax, one a device; never changed in place
 
 	// History is what happened, the newest last: at most wire.HistoryMax
 	// events, no two attempts or recoveries side by side but the newest
 	// attempt. Never changed in place. Events is the number of the newest.
-	History []wire.Event
-	Events  uint64
+	History []wire.Event `cbor:"18,keyasint,omitempty"`
+	Events  uint64       `cbor:"19,keyasint,omitempty"`
 
 	// Changes counts registrations, deletions and destructions. A
 	// registration names the count it started from.
-	Changes uint64
+	Changes uint64 `cbor:"17,keyasint,omitempty"`
 }
 
 // Keys is what a generation needs to answer. It is dropped as a whole.

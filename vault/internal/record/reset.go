@@ -14,8 +14,8 @@ import "strongroom/protocol/wire"
 //  4. Ask again and again, to put the owner's own reset off or one's own
 //     forward: one waits at a time, and its time stands.
 type Pending struct {
-	Register  *Register // nil: a deletion
-	DueMillis uint64    // it may happen after
+	Register  *Register `cbor:"1,keyasint,omitempty"` // nil: a deletion
+	DueMillis uint64    `cbor:"2,keyasint"`           // it may happen after
 }
 
 // is tells a retry of the very registration that waits.
