@@ -13,24 +13,24 @@ import (
 const settleBytes = 256 << 20
 
 // settler makes whole files durable and gives them their names, beside those
-// who write the next ones: a disk takes its time. Of the two batches that
-// there are at most one is filled and one is on its way.
+// who write the next ones: a disk takes its time, and nobody waits for it but
+// the end. What became whole meanwhile is the next batch.
 type settler struct {
-	mu      sync.Mutex
-	ready   []*goal // guarded by mu: whole under their temporary names
-	bytes   int64   // guarded by mu: of ready
-	batches chan []*goal
-	done    chan error
+	mu    sync.Mutex
+	ready []*goal // guarded by mu: whole under their temporary names
+	bytes int64   // guarded by mu: of ready
+	more  chan struct{}
+	done  chan error
 }
 
 // startSettler starts it; settleAll must follow. stop is told of its error.
 func (j *restore) startSettler(stop context.CancelCauseFunc) {
-	j.settle = settler{batches: make(chan []*goal), done: make(chan error, 1)}
+	j.settle = settler{more: make(chan struct{}, 1), done: make(chan error, 1)}
 	go func() {
 		var fault error
-		for batch := range j.settle.batches {
+		for range j.settle.more {
 			if fault == nil {
-				if fault = j.settleBatch(batch); fault != nil {
+				if fault = j.settleBatch(j.settle.take()); fault != nil {
 					stop(fault)
 				}
 			}
@@ -39,27 +39,42 @@ func (j *restore) startSettler(stop context.CancelCauseFunc) {
 	}()
 }
 
-// add takes a whole file over. It waits while two batches are full.
+// add takes a whole file over.
 func (s *settler) add(g *goal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ready = append(s.ready, g)
 	if s.bytes += g.entry.Size; s.bytes >= settleBytes {
-		s.batches <- s.ready
-		s.ready, s.bytes = nil, 0
+		select {
+		case s.more <- struct{}{}:
+		default: // it is told already
+		}
 	}
+}
+
+func (s *settler) take() (batch []*goal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	batch, s.ready, s.bytes = s.ready, nil, 0
+	return batch
 }
 
 // settleAll settles what is left and ends the settler.
 func (j *restore) settleAll() error {
-	j.settle.batches <- j.settle.ready
-	close(j.settle.batches)
-	return <-j.settle.done
+	close(j.settle.more)
+	fault := <-j.settle.done
+	if fault == nil {
+		fault = j.settleBatch(j.settle.take())
+	}
+	return fault
 }
 
 // settleBatch makes files durable, then gives them their names: after a power
 // cut a name never leads to half a file.
 func (j *restore) settleBatch(batch []*goal) error {
+	if len(batch) == 0 {
+		return nil
+	}
 	names := make([]string, len(batch))
 	for i, g := range batch {
 		names[i] = j.temp(g)

@@ -57,8 +57,11 @@ func (r *Repo) ReadAll(ctx context.Context, ids []ID, use func(id ID, plaintext 
 	var readers sync.WaitGroup
 	for range min(readWorkers, len(spans)) {
 		readers.Go(func() {
+			var buf []byte // used again for each span
 			for s := range work {
-				d, err := r.readSpan(ctx, s, use)
+				var d []*Damage
+				var err error
+				d, buf, err = r.readSpan(ctx, s, buf, use)
 				if err != nil {
 					cancel(err)
 					return
@@ -138,22 +141,23 @@ func cut(p *packInfo, segments []wanted) (spans []span) {
 }
 
 // readSpan reads one span and gives its segments to use. A segment that does
-// not open is looked for in its other copies.
-func (r *Repo) readSpan(ctx context.Context, s span, use func(ID, []byte) error) (damage []*Damage, err error) {
+// not open is looked for in its other copies. It reads into buf if it can, and
+// gives what it read into for the next.
+func (r *Repo) readSpan(ctx context.Context, s span, buf []byte, use func(ID, []byte) error) (damage []*Damage, b []byte, err error) {
 	name := s.pack.name.under(prefixPack)
-	b, err := r.st.Get(ctx, name, int64(s.start), int64(s.end-s.start))
+	b, err = store.GetInto(ctx, r.st, name, int64(s.start), int64(s.end-s.start), buf)
 	missing := errors.Is(err, store.ErrNotFound)
 	if err != nil && !missing {
-		return nil, err
+		return nil, buf, err
 	}
 	p := r.keys.KnownPack(name, s.pack.salt)
 	for _, w := range s.segments {
 		if context.Cause(ctx) != nil {
-			return nil, context.Cause(ctx)
+			return nil, b, context.Cause(ctx)
 		}
 		what, err := r.readOne(p, w, b, s.start, use)
 		if err != nil {
-			return nil, err
+			return nil, b, err
 		}
 		if what == "" {
 			continue
@@ -163,13 +167,13 @@ func (r *Repo) readSpan(ctx context.Context, s span, use func(ID, []byte) error)
 		}
 		saved, err := r.readCopies(ctx, w, use)
 		if err != nil {
-			return nil, err
+			return nil, b, err
 		}
 		if !saved {
 			damage = append(damage, &Damage{Object: name, What: what, Lost: []ID{w.id}})
 		}
 	}
-	return damage, nil
+	return damage, b, nil
 }
 
 // readOne opens one segment out of b, which begins at offset start of the

@@ -56,6 +56,11 @@ func Open(root string) (*Store, error) {
 
 // Get reads a part of a file.
 func (s *Store) Get(ctx context.Context, name string, offset, length int64) ([]byte, error) {
+	return s.GetInto(ctx, name, offset, length, nil)
+}
+
+// GetInto is Get into buf where that has the room: store.Into.
+func (s *Store) GetInto(ctx context.Context, name string, offset, length int64, buf []byte) ([]byte, error) {
 	if err := store.CheckRange(offset, length); err != nil {
 		return nil, err
 	}
@@ -72,8 +77,11 @@ func (s *Store) Get(ctx context.Context, name string, offset, length int64) ([]b
 		return nil, notFound(name, err)
 	}
 	defer f.Close()
-	data := make([]byte, to-from)
-	n, err := f.ReadAt(data, from)
+	data := buf[:0]
+	if int64(cap(data)) < to-from {
+		data = make([]byte, to-from)
+	}
+	n, err := f.ReadAt(data[:to-from], from)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
