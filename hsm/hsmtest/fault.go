@@ -125,11 +125,15 @@ func (w *work) well(t *testing.T, after string) {
 // then all is as it was, or as the call would have made it.
 func lostAtEveryStep(t *testing.T, m Faulty) {
 	w := newWork(t, m.New(t))
-	for _, c := range w.calls() {
+	for i, c := range w.calls() {
 		for first := range 2 { // everyday, every other step in one of the two ways
 			tried := 0
 			for at, turn := 1, first; ; at, turn = at+soak.Size(2, 1), turn+1 {
 				kind := Cut + FaultKind(turn%2)
+				if w.names > namesMax-2 {
+					w = newWork(t, m.New(t))
+				}
+				c = w.calls()[i]
 				_, hit, err := under(t, m, w.HAL, once(at, kind), c.do)
 				if !excused(err) {
 					t.Fatalf("%s, fault %d at step %d: %v", c.name, kind, at, err)

@@ -3,14 +3,11 @@
 package pkcs11
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"fmt"
-	"math/big"
 
-	"filippo.io/nistec"
 	p11 "github.com/miekg/pkcs11"
 
+	"strongroom/hsm/internal/p256"
 	"strongroom/vault/hal"
 )
 
@@ -30,9 +27,8 @@ func (h *HSM) Sign(name string, digest [32]byte) (signature []byte, err error) {
 		if signature, err = s.sign(k.private, digest[:]); err != nil {
 			return err
 		}
-		// A wrong signature could tell about the key, and a public half that
-		// someone swapped is found here.
-		if !verifies(k.public, digest[:], signature) {
+		// A public half that someone swapped is found here too.
+		if !p256.Verifies(k.public, digest[:], signature) {
 			return fmt.Errorf("%w: a signature that does not verify", ErrAnswer)
 		}
 		return nil
@@ -49,13 +45,4 @@ func (s *session) sign(key object, digest []byte) ([]byte, error) {
 	}
 	b, err := s.ctx.Sign(s.handle, digest)
 	return b, answered("C_Sign (ECDSA)", err)
-}
-
-func verifies(public *nistec.P256Point, digest, signature []byte) bool {
-	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), public.Bytes())
-	if err != nil || len(signature) != 2*coordinateBytes {
-		return false
-	}
-	r, s := signature[:coordinateBytes], signature[coordinateBytes:]
-	return ecdsa.Verify(key, digest, new(big.Int).SetBytes(r), new(big.Int).SetBytes(s))
 }

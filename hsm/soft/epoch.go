@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 
+	"strongroom/hsm/internal/folder"
+	"strongroom/hsm/internal/once"
 	"strongroom/vault/hal"
 )
 
@@ -21,7 +23,7 @@ import (
 const (
 	epochPlaces    = 16
 	epochHeader    = 8
-	epochKeySealed = saltBytes + 32 + 16
+	epochKeySealed = 32 + once.Overhead
 )
 
 var errPlaintext = fmt.Errorf("soft: an epoch key seals at most %d bytes", hal.EpochPlaintextMax)
@@ -43,7 +45,7 @@ type epochKey struct {
 // is from before there were epochs.
 func openEpochs(path string, key secret, fresh bool) (*epochs, error) {
 	if _, err := os.Lstat(path); fresh || errors.Is(err, os.ErrNotExist) {
-		if err := writeFile(path, make([]byte, slotBytes*epochPlaces)); err != nil {
+		if err := folder.Replace(path, make([]byte, slotBytes*epochPlaces)); err != nil {
 			return nil, diskError(err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"strongroom/hsm/hsmtest"
+	"strongroom/hsm/internal/folder"
 	"strongroom/vault/hal"
 )
 
@@ -68,10 +69,10 @@ func (maker) Judge(_ *testing.T, h hal.HAL, judge func() hsmtest.Fault) {
 			*file = &badDisk{*file, judge}
 		}
 	}
-	s.write = writeFile
+	s.write = folder.Replace
 	if judge != nil {
 		s.write = func(path string, data []byte) error {
-			return step(judge, true, func() error { return writeFile(path, data) }, nothing)
+			return step(judge, true, func() error { return folder.Replace(path, data) }, nothing)
 		}
 	}
 }

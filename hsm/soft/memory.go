@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"sync"
 
+	"strongroom/hsm/internal/folder"
 	"strongroom/vault/hal"
 )
 
@@ -39,7 +40,7 @@ type memory struct {
 // openMemory opens the file; fresh makes it.
 func openMemory(path string, key secret, fresh bool) (*memory, error) {
 	if fresh {
-		if err := writeFile(path, make([]byte, slotBytes*slotsCount)); err != nil {
+		if err := folder.Replace(path, make([]byte, slotBytes*slotsCount)); err != nil {
 			return nil, err
 		}
 	}

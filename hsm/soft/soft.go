@@ -17,8 +17,7 @@ import (
 	"path/filepath"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
+	"strongroom/hsm/internal/folder"
 	"strongroom/vault/hal"
 )
 
@@ -56,7 +55,7 @@ type HSM struct {
 
 	memory *memory
 	epochs *epochs
-	write  func(path string, data []byte) error // writeFile
+	write  func(path string, data []byte) error // folder.Replace
 }
 
 var _ hal.HAL = (*HSM)(nil)
@@ -67,7 +66,7 @@ func Create(dir string, passphrase []byte, s Stretch) (*HSM, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &HSM{dir: dir, lock: lock, write: writeFile, keys: keyring{Version: keyringVersion, Named: map[string]namedKey{}}}
+	h := &HSM{dir: dir, lock: lock, write: folder.Replace, keys: keyring{Version: keyringVersion, Named: map[string]namedKey{}}}
 	if err := h.create(passphrase, s); err != nil {
 		_ = lock.Close()
 		return nil, err
@@ -98,7 +97,7 @@ func Open(dir string, passphrase []byte) (*HSM, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &HSM{dir: dir, lock: lock, write: writeFile}
+	h := &HSM{dir: dir, lock: lock, write: folder.Replace}
 	if err := h.open(passphrase); err != nil {
 		_ = lock.Close()
 		return nil, err
@@ -187,13 +186,9 @@ func (h *HSM) secrets() (*subkeys, error) {
 }
 
 func lockDir(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = f.Close()
+	f, err := folder.Lock(dir, lockFile)
+	if errors.Is(err, folder.ErrLocked) {
 		return nil, fmt.Errorf("%w: %s", ErrLocked, dir)
 	}
-	return f, nil
+	return f, err
 }

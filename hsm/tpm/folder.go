@@ -10,7 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
+	"strongroom/hsm/internal/folder"
 )
 
 // The keys' file: magic || salt (32) || storage key's point (33) || first NV
@@ -172,29 +172,28 @@ func parseKeys(file []byte) (k keyring, err error) {
 	return k, nil
 }
 
-func (h *HSM) save() error { return h.folder.write(h.keys.encode(h.root)) }
+func (h *HSM) save() error { return folder.Replace(h.folder.path(), h.keys.encode(h.root)) }
 
-// folder is a folder whose lock this process holds.
-type folder struct {
+// place is a folder whose lock this process holds.
+type place struct {
 	dir  string
 	lock *os.File
 }
 
-func openFolder(dir string) (*folder, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+func openFolder(dir string) (*place, error) {
+	f, err := folder.Lock(dir, lockFile)
+	if errors.Is(err, folder.ErrLocked) {
+		return nil, fmt.Errorf("%w: %s", ErrLocked, dir)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("%w: %s", ErrLocked, dir)
-	}
-	return &folder{dir, f}, nil
+	return &place{dir, f}, nil
 }
 
-func (f *folder) path() string { return filepath.Join(f.dir, keysFile) }
+func (f *place) path() string { return filepath.Join(f.dir, keysFile) }
 
-func (f *folder) has() (bool, error) {
+func (f *place) has() (bool, error) {
 	_, err := os.Lstat(f.path())
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
@@ -202,7 +201,7 @@ func (f *folder) has() (bool, error) {
 	return err == nil, err
 }
 
-func (f *folder) read() ([]byte, error) {
+func (f *place) read() ([]byte, error) {
 	file, err := os.ReadFile(f.path())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, ErrMissing
@@ -210,29 +209,4 @@ func (f *folder) read() ([]byte, error) {
 	return file, err
 }
 
-// write replaces the file so that either the old or the new one is read, also
-// after a power cut.
-func (f *folder) write(data []byte) error {
-	made, err := os.CreateTemp(f.dir, keysFile+".*.tmp") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(made.Name())
-	_, err = made.Write(data)
-	if err == nil {
-		err = made.Sync()
-	}
-	if err = errors.Join(err, made.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(made.Name(), f.path()); err != nil {
-		return err
-	}
-	d, err := os.Open(f.dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-func (f *folder) close() error { return f.lock.Close() }
+func (f *place) close() error { return f.lock.Close() }

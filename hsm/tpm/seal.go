@@ -1,8 +1,6 @@
 package tpm
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
@@ -10,6 +8,7 @@ import (
 
 	"github.com/google/go-tpm/tpm2"
 
+	"strongroom/hsm/internal/once"
 	"strongroom/vault/hal"
 )
 
@@ -77,47 +76,16 @@ func (a *attached) unseal(r sealedRoot) (root secret, err error) {
 	return root, asError(err, errLoad, fmt.Errorf("%w: %s: its secret does not unseal", ErrFile, keysFile))
 }
 
-// once is AES-256-GCM (NIST SP 800-38D) under a key for this salt alone, so
-// that its nonce may be zero and none is ever chosen twice.
-func (s secret) once(salt []byte) (cipher.AEAD, error) {
-	k, err := hkdf.Key(sha256.New, s[:], salt, "strongroom/v1/tpm/once", 32)
-	if err != nil {
-		return nil, err
-	}
-	block, err := aes.NewCipher(k)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCM(block)
-}
+const onceLabel = "strongroom/v1/tpm/once"
 
-// seal gives salt || ciphertext.
 func (s secret) seal(aad, plaintext []byte) ([]byte, error) {
-	salt := make([]byte, saltBytes, saltBytes+len(plaintext)+16)
-	if _, err := rand.Read(salt); err != nil {
-		return nil, err
-	}
-	gcm, err := s.once(salt)
-	if err != nil {
-		return nil, err
-	}
-	return gcm.Seal(salt, make([]byte, gcm.NonceSize()), plaintext, aad), nil
+	return once.Seal((*[32]byte)(&s), onceLabel, aad, plaintext)
 }
 
 // open undoes seal, or gives hal.ErrSealed.
 func (s secret) open(aad, sealed []byte) ([]byte, error) {
-	if len(sealed) < saltBytes {
-		return nil, hal.ErrSealed
-	}
-	gcm, err := s.once(sealed[:saltBytes])
-	if err != nil {
-		return nil, err
-	}
-	plaintext, err := gcm.Open(nil, make([]byte, gcm.NonceSize()), sealed[saltBytes:], aad)
-	if err != nil {
-		return nil, hal.ErrSealed
-	}
-	return plaintext, nil
+	plaintext, err := once.Open((*[32]byte)(&s), onceLabel, aad, sealed)
+	return plaintext, asError(err, once.ErrOpen, hal.ErrSealed)
 }
 
 // Seal seals under a key of the root.

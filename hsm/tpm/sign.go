@@ -1,15 +1,13 @@
 package tpm
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"fmt"
+	"errors"
 	"math/big"
 
 	"filippo.io/nistec"
 	"github.com/google/go-tpm/tpm2"
 
-	"strongroom/vault/hal"
+	"strongroom/hsm/internal/p256"
 )
 
 // MakeSigningKey makes a named key that signs and keeps it in the file.
@@ -22,10 +20,14 @@ func (h *HSM) Sign(name string, digest [32]byte) (signature []byte, err error) {
 	err = h.useNamed(name, useSign, func(a *attached, n namedKey) error {
 		return a.withKey(n.purpose(), n.key, func(key tpm2.NamedHandle) error {
 			signature, err = a.sign(key, digest)
-			if err != nil || verifies(n.key.point[:], digest, signature) {
+			if err != nil {
 				return err
 			}
-			return a.lose(fmt.Errorf("a signature that does not verify"))
+			public, err := nistec.NewP256Point().SetBytes(n.key.point[:])
+			if err == nil && !p256.Verifies(public, digest[:], signature) {
+				err = a.lose(errors.New("a signature that does not verify"))
+			}
+			return err
 		})
 	})
 	if err != nil {
@@ -47,23 +49,8 @@ func (a *attached) sign(key tpm2.NamedHandle, digest [32]byte) ([]byte, error) {
 	}
 	rs, err := made.Signature.Signature.ECDSA()
 	if err != nil || len(rs.SignatureR.Buffer) > coordinateBytes || len(rs.SignatureS.Buffer) > coordinateBytes {
-		return nil, a.lose(fmt.Errorf("no ECDSA signature of P-256"))
+		return nil, a.lose(errors.New("no ECDSA signature of P-256"))
 	}
 	r, s := new(big.Int).SetBytes(rs.SignatureR.Buffer), new(big.Int).SetBytes(rs.SignatureS.Buffer)
 	return append(r.FillBytes(make([]byte, coordinateBytes)), s.FillBytes(make([]byte, coordinateBytes))...), nil
 }
-
-func verifies(public []byte, digest [32]byte, signature []byte) bool {
-	p, err := nistec.NewP256Point().SetBytes(public)
-	if err != nil {
-		return false
-	}
-	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), p.Bytes())
-	if err != nil {
-		return false
-	}
-	r, s := signature[:coordinateBytes], signature[coordinateBytes:]
-	return ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(r), new(big.Int).SetBytes(s))
-}
-
-var _ hal.HAL = (*HSM)(nil)

@@ -87,7 +87,7 @@ func (o Options) withDefaults() Options {
 // HSM is one vault's part of a TPM.
 type HSM struct {
 	options Options
-	folder  *folder
+	folder  *place
 	turn    chan struct{} // holds one token: who has put it in talks to the TPM
 	closed  chan struct{}
 	once    sync.Once
