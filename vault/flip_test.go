@@ -8,6 +8,7 @@ import (
 	"strongroom/protocol/channel"
 	"strongroom/protocol/opaque"
 	"strongroom/protocol/wire"
+	"strongroom/test/soak"
 )
 
 func (r *rig) sealFirst(f wire.First) ([]byte, *channel.Exchange) {
@@ -59,21 +60,29 @@ func TestEveryFlippedOrCutByte(t *testing.T) {
 			t.Fatalf("%s, byte %d: state changed", what, i)
 		}
 	}
+	// One bit of each byte everyday, of a first trip's every third; every bit
+	// of every byte in a soak.
+	bits, tried, least := soak.Size(1, 8), 0, 0
 	for _, c := range []struct {
 		name    string
 		sealed  []byte
 		stride  int
 		answers *channel.Exchange
-	}{{"start", start, firstFlipStride, startAnswers}, {"finish", finish, 1, finishAnswers}, {"register", register, 1, registerAnswers}} {
+	}{{"start", start, soak.Size(firstFlipStride, 1), startAnswers}, {"finish", finish, 1, finishAnswers}, {"register", register, 1, registerAnswers}} {
 		for i := 0; i < len(c.sealed); i += c.stride {
-			flipped := bytes.Clone(c.sealed)
-			flipped[i] ^= 1 << (i % 8)
-			if reply := r.post(flipped); reply.Refused == "" {
-				t.Fatalf("%s with byte %d flipped: taken", c.name, i)
+			for bit := range bits {
+				flipped := bytes.Clone(c.sealed)
+				flipped[i] ^= 1 << ((i + bit) % 8)
+				if reply := r.post(flipped); reply.Refused == "" {
+					t.Fatalf("%s with byte %d flipped: taken", c.name, i)
+				}
+				unchanged(c.name, i)
+				tried++
 			}
-			unchanged(c.name, i)
 		}
+		least += bits*(len(c.sealed)/c.stride) + len(c.sealed)
 		for cut := range c.sealed {
+			tried++
 			if reply := r.post(c.sealed[:cut]); reply.Refused == "" {
 				t.Fatalf("%s cut to %d bytes: taken", c.name, cut)
 			}
@@ -92,15 +101,21 @@ func TestEveryFlippedOrCutByte(t *testing.T) {
 		if _, code := r.open(reply, c.answers); code != "" {
 			t.Fatalf("%s, whole: %q", name, code)
 		}
+		least += len(reply.Sealed) * (bits + 1)
 		for i := range reply.Sealed {
-			flipped := bytes.Clone(reply.Sealed)
-			flipped[i] ^= 1 << (i % 8)
-			if _, err := c.answers.OpenAnswer(flipped); err == nil {
-				t.Fatalf("the answer to %s with byte %d flipped opens", name, i)
+			for bit := range bits {
+				flipped := bytes.Clone(reply.Sealed)
+				flipped[i] ^= 1 << ((i + bit) % 8)
+				if _, err := c.answers.OpenAnswer(flipped); err == nil {
+					t.Fatalf("the answer to %s with byte %d flipped opens", name, i)
+				}
+				tried++
 			}
+			tried++
 			if _, err := c.answers.OpenAnswer(reply.Sealed[:i]); err == nil {
 				t.Fatalf("the answer to %s cut to %d bytes opens", name, i)
 			}
 		}
 	}
+	soak.Tried(t, "P8", "messages of both trips with a bit flipped or cut, and their answers", tried, least)
 }
