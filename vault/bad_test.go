@@ -398,15 +398,15 @@ func TestBadVectors(t *testing.T) {
 		add()
 	}
 	before, bobs := *w.status(alice), *w.status(bob)
-	evaluations, entries := w.hal.Evaluations(), len(w.log)
+	evaluations, entries := w.hal.Evaluations(), len(w.Written)
 	names := map[string]bool{}
 	for _, v := range w.vectors {
 		names[v.name] = true
 		if code := v.send(); code != v.want {
 			t.Errorf("%s: %q, want %q", v.name, code, v.want)
 		}
-		if w.hal.Evaluations() != evaluations || len(w.log) != entries {
-			t.Fatalf("%s: state changed: %d evaluations, %d entries", v.name, w.hal.Evaluations()-evaluations, len(w.log)-entries)
+		if w.hal.Evaluations() != evaluations || len(w.Written) != entries {
+			t.Fatalf("%s: state changed: %d evaluations, %d entries", v.name, w.hal.Evaluations()-evaluations, len(w.Written)-entries)
 		}
 	}
 	if after := *w.status(alice); !reflect.DeepEqual(after, before) {

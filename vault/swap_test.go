@@ -82,7 +82,7 @@ func TestEveryPairSwapped(t *testing.T) {
 		account := fmt.Sprintf("%d@example", i)
 		before[account] = *r.status(account)
 	}
-	evaluations, entries, tried := r.hal.Evaluations(), len(r.log), 0
+	evaluations, entries, tried := r.hal.Evaluations(), len(r.Written), 0
 	refused := func(what string, frame []byte) {
 		t.Helper()
 		tried++
@@ -124,8 +124,8 @@ func TestEveryPairSwapped(t *testing.T) {
 	// A registration's first trip, said again, is evaluated for a new
 	// generation: under a new key, so it tells nobody anything of the old one.
 	// A second one writes its entry again, which changes nothing.
-	if n := r.hal.Evaluations() - evaluations; n != accounts || len(r.log) > entries+accounts {
-		t.Errorf("%d evaluations, want the %d registrations said again, and %d entries", n, accounts, len(r.log)-entries)
+	if n := r.hal.Evaluations() - evaluations; n != accounts || len(r.Written) > entries+accounts {
+		t.Errorf("%d evaluations, want the %d registrations said again, and %d entries", n, accounts, len(r.Written)-entries)
 	}
 	for account, was := range before {
 		if now := *r.status(account); !reflect.DeepEqual(now, was) {
