@@ -9,6 +9,7 @@ import (
 	"strongroom/backup"
 	"strongroom/client"
 	"strongroom/cmd/internal/folder"
+	"strongroom/cmd/internal/mount"
 	"strongroom/cmd/internal/terminal"
 	"strongroom/protocol/wire"
 	"strongroom/store"
@@ -199,6 +200,7 @@ var stories = []struct {
 	{backup.ErrWrongKey, story{exitWrong, "wrong-key", "this key does not open this backup.", lostNothing,
 		"compare every group with your paper. One or two wrong digits would have been put right, so more is wrong, or it is another backup's key.", nil}},
 	{backup.ErrNoRepository, story{exitStorage, "no-backup", "there is no backup at this place.", lostNothing, "check the address on the recovery card, and that the disk is mounted.", nil}},
+	{mount.ErrMount, story{exitFailure, "mount", "", lostNothing, "strongroom ls lists a backup, and strongroom restore --path gets files out of it, without a mount.", nil}},
 	{backup.ErrIncomplete, story{exitDamage, "incomplete", "", "nothing: nothing was removed.",
 		"strongroom check names what is damaged. Back up again from a machine that has the files, or forget the damaged backups by name; then prune.", nil}},
 	{backup.ErrAbandoned, story{exitFailure, "abandoned", "this took days without a word, and another machine took it for abandoned.", "nothing: what was sent is used next time.",

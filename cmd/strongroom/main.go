@@ -35,6 +35,7 @@ type commands struct {
 	Snapshots snapshotsCmd `cmd:"" help:"List the backups there are."`
 	Ls        lsCmd        `cmd:"" help:"List what a backup holds."`
 	Diff      diffCmd      `cmd:"" help:"Show what differs between two backups."`
+	Mount     mountCmd     `cmd:"" help:"Show the backups as folders (Linux)."`
 	Restore   restoreCmd   `cmd:"" help:"Get a backup back, on this machine or on a new one."`
 	Check     checkCmd     `cmd:"" help:"Check that the backup is whole."`
 	Forget    forgetCmd    `cmd:"" help:"Forget old backups, by rules or by name."`
