@@ -71,7 +71,7 @@ func (a anchored) enter(v *Vault) {
 		v.proposed = v.proposed[1:]
 		v.committed++
 		v.head = p.head
-		o := v.apply(p.record, &p.command)
+		o := v.apply(v.committed, p.record, &p.command)
 		if p.then != nil {
 			p.then(o)
 		}
@@ -79,15 +79,19 @@ func (a anchored) enter(v *Vault) {
 	}
 }
 
-// apply carries out a committed command.
-func (v *Vault) apply(h *held, c *record.Command) record.Outcome {
+// apply carries out a committed command, the log's entry of that index.
+func (v *Vault) apply(index uint64, h *held, c *record.Command) record.Outcome {
 	before := h.record
 	after, o := c.Apply(before, v.policy)
 	if o.Changed {
 		h.record = after
 		v.touch(h)
-		v.watch(h)
+		v.remind(h)
 		v.count(c, before, after)
+		v.alert(index, h, o.Events)
+		if o.Events != nil {
+			v.wake(h)
+		}
 	}
 	return o
 }

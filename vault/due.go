@@ -17,8 +17,8 @@ import (
 // seal them again.
 const dueMax = 4 << 10
 
-// watch remembers when something happens to a record.
-func (v *Vault) watch(h *held) {
+// remind remembers when something happens to a record.
+func (v *Vault) remind(h *held) {
 	at, found := h.record.DueMillis()
 	if _, watched := v.due[h.path]; !found {
 		delete(v.due, h.path)
@@ -52,7 +52,7 @@ func (v *Vault) proposeDue(h *held) {
 	at, found := r.DueMillis()
 	switch {
 	case !found || v.nowMillis <= at:
-		v.watch(h) // another one, meanwhile
+		v.remind(h) // another one, meanwhile
 	case r.State == wire.StateExhausted:
 		v.propose(h, record.Command{Destroy: &record.Destroy{Generation: r.Generation, Slot: r.Slot, NowMillis: v.nowMillis}}, nil)
 	default:

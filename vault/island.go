@@ -22,6 +22,7 @@ import (
 const (
 	keyChannel = "channel" // the P-256 half of the channel's KEM
 	keyAKE     = "ake"     // OPAQUE's server key
+	keyStatus  = "status"  // signs statuses
 )
 
 const (
@@ -59,6 +60,7 @@ type Founding struct {
 	Issuers   []bundle.Issuer
 	Isolation string // what keeps the box from its host: "none", "process", "machine", "enclave"
 	Rollback  string // what keeps the durable memory from being put back: "file", "token", "tpm"
+	Alert     []byte // the operator's public key for alerts, of the channel's KEM; nil for none
 }
 
 // Make makes a fleet of one island in an empty HSM: its document, whose hash
@@ -66,7 +68,7 @@ type Founding struct {
 func Make(h hal.HAL, f Founding) (document, sealedIsland []byte, err error) {
 	fleet := bundle.Fleet{
 		Version: bundle.Version, Suite: f.Suite.ID(), KEM: hpke.MLKEM768P256().ID(), Policy: f.Policy,
-		Issuers: f.Issuers, HSM: h.Kind(), Isolation: f.Isolation, Rollback: f.Rollback,
+		Issuers: f.Issuers, HSM: h.Kind(), Isolation: f.Isolation, Rollback: f.Rollback, Alert: f.Alert,
 	}
 	if err := h.Random(fleet.ID[:]); err != nil {
 		return nil, nil, err
@@ -75,6 +77,9 @@ func Make(h hal.HAL, f Founding) (document, sealedIsland []byte, err error) {
 		return nil, nil, err
 	}
 	if _, err = h.MakeKey(keyChannel, hal.P256); err != nil {
+		return nil, nil, err
+	}
+	if fleet.Status, err = h.MakeSigningKey(keyStatus); err != nil {
 		return nil, nil, err
 	}
 	isle, err := newIsland(h)

@@ -186,7 +186,7 @@ func (v *Vault) redo(h hal.HAL, disk wire.Disk, commands []record.Command) error
 		return err
 	}
 	for i, c := range commands {
-		v.apply(records[i], &c)
+		v.apply(v.head.Index+1+uint64(i), records[i], &c)
 		v.unpin(records[i])
 	}
 	v.head = v.ledger.Head()

@@ -53,10 +53,7 @@ func (v *Vault) carry(r *request, c record.Command) {
 // after the wait.
 func (v *Vault) delete(r *request) {
 	d := r.first.Delete
-	command := record.Delete{Generation: d.Generation, Later: d.Later}
-	if d.Later {
-		command.NowMillis = v.nowMillis
-	}
+	command := record.Delete{Generation: d.Generation, Later: d.Later, NowMillis: v.nowMillis}
 	now := r.record.record
 	after, refused := command.Apply(now, v.policy)
 	switch {
@@ -72,7 +69,7 @@ func (v *Vault) delete(r *request) {
 // mark keeps a freshness mark, under the owner's signature.
 func (v *Vault) mark(r *request) {
 	m := r.first.Mark
-	command := record.Mark{Generation: m.Generation, Device: m.Device, Sequence: m.Sequence, Head: m.Head}
+	command := record.Mark{Generation: m.Generation, Device: m.Device, Sequence: m.Sequence, Head: m.Head, NowMillis: v.nowMillis}
 	if _, changed, refused := command.Apply(r.record.record); refused != "" || !changed {
 		v.refuse(r, refused) // or, for a retry, the same answer again
 		return
@@ -83,7 +80,7 @@ func (v *Vault) mark(r *request) {
 // cancel stops what waits, under the owner's signature.
 func (v *Vault) cancel(r *request) {
 	c := r.first.Cancel
-	command := record.Cancel{Generation: c.Generation, DueMillis: c.AtMillis}
+	command := record.Cancel{Generation: c.Generation, DueMillis: c.AtMillis, NowMillis: v.nowMillis}
 	now := r.record.record
 	if after, refused := command.Apply(now); refused != "" || after.Changes == now.Changes {
 		v.refuse(r, refused) // or, for a retry, the same answer again

@@ -116,7 +116,7 @@ func (v *Vault) recoverFinish(r *request) {
 		v.refuse(r, wire.CodeProof)
 		return
 	}
-	refill := record.Refill{Generation: r.ticket.Generation, Slot: t.Slot}
+	refill := record.Refill{Generation: r.ticket.Generation, Slot: t.Slot, NowMillis: v.nowMillis}
 	now := r.record.record
 	after, refused := refill.Apply(now, v.policy)
 	switch {

@@ -99,13 +99,10 @@ func (v *Vault) registerFinish(r *request) {
 		return
 	}
 	command := record.Register{
-		Generation: t.Generation, Replaces: f.Replaces, Changes: t.Register.Changes, Reset: f.Reset,
+		Generation: t.Generation, Replaces: f.Replaces, Changes: t.Register.Changes, Reset: f.Reset, NowMillis: v.nowMillis,
 		Keys: record.Keys{
 			Wrapped: t.Register.Wrapped, Opaque: f.Record, SealedKey: f.SealedKey, Owner: f.Owner, Stretch: f.Stretch,
 		},
-	}
-	if f.Reset {
-		command.NowMillis = v.nowMillis
 	}
 	if _, err := io.ReadFull(v.rand, command.Keys.Seed[:]); err != nil {
 		v.fail(err)

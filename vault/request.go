@@ -122,8 +122,10 @@ func (o opened) enter(v *Vault) {
 
 func (v *Vault) firstTrip(r *request) {
 	switch {
-	case r.first.Status != nil, r.first.Watch != nil: // nothing is held yet
-		v.answer(r, wire.Answer{})
+	case r.first.Status != nil:
+		v.status(r)
+	case r.first.Watch != nil:
+		v.watch(r)
 	case r.first.RegisterStart != nil:
 		v.registerStart(r)
 	case r.first.RecoverStart != nil:
@@ -175,7 +177,9 @@ func (v *Vault) secondTrip(in wire.Request) {
 func (v *Vault) answer(r *request, a wire.Answer) {
 	a.Version = wire.Version
 	if r.record != nil {
-		a.Status = r.record.record.Status(v.policy, v.nowMillis)
+		if a.Status == nil { // a signed one says what was signed
+			a.Status = r.record.record.Status(v.policy, v.nowMillis)
+		}
 		v.unpin(r.record)
 		r.record = nil
 	}

@@ -3,6 +3,7 @@ package vault_test
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/hpke"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -40,6 +41,11 @@ type rig struct {
 	dieAt int
 	died  bool
 
+	operator *channel.AlertReader // nil: a fleet without alerts
+	alerts   []wire.SealedAlerts  // what the host has on its disk
+	alerted  uint64               // what it says of that
+	stopping bool
+
 	known *wire.StatusReport // of the benchmark's account
 	// serving and served are called around the box's work on each request.
 	serving, served func()
@@ -59,14 +65,17 @@ func newRigUnder(t testing.TB, suite *opaque.Suite, policy bundle.Policy) *rig {
 	h, err := soft.Create(t.TempDir(), []byte("passphrase"), soft.Cheap)
 	must(t, err)
 	r := &rig{TB: t, hal: hsmtest.NewCounter(h), Disk: disk.New(), issuer: private, now: 1_700_000_000_000, serving: func() {}, served: func() {}}
+	key, err := hpke.MLKEM768P256().GenerateKey()
+	must(t, err)
 	r.document, r.island, err = vault.Make(r.hal, vault.Founding{
 		Suite: suite, Policy: policy,
 		Issuers:   []bundle.Issuer{{ID: "test", Alg: "EdDSA", Key: public}},
-		Isolation: "none", Rollback: "file",
+		Isolation: "none", Rollback: "file", Alert: key.PublicKey().Bytes(),
 	})
 	must(t, err)
 	r.fleet, err = bundle.Decode(r.document)
 	must(t, err)
+	r.operator = channel.NewAlertReader(key, r.fleet.ID)
 	must(t, r.start())
 	return r
 }
@@ -106,10 +115,17 @@ func (r *rig) turn(requests ...wire.Request) map[uint64]wire.Reply {
 	replies := map[uint64]wire.Reply{}
 	in := vault.Input{In: wire.In{NowMillis: r.now, Requests: requests}}
 	for {
-		in.Durable = r.durable
+		in.Durable, in.Alerted, in.Stopping = r.durable, r.alerted, r.stopping
 		o := r.vault.Step(in)
 		must(r.TB, o.Fatal)
 		in = vault.Input{In: wire.In{NowMillis: r.now}}
+		if len(o.Alerts) > 0 {
+			if r.die() {
+				return replies
+			}
+			r.alerts = append(r.alerts, o.Alerts...)
+			r.alerted = o.Alerts[len(o.Alerts)-1].Index
+		}
 		for _, reply := range o.Replies {
 			if r.die() {
 				return replies

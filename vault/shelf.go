@@ -125,7 +125,7 @@ func (v *Vault) arrive(p tree.Path, h *held) {
 	h.path = p
 	v.held[p] = h
 	v.clock = append(v.clock, h)
-	v.watch(h)
+	v.remind(h)
 	h.pins += len(l.then)
 	for _, then := range l.then {
 		then(h)

@@ -50,6 +50,9 @@ type Vault struct {
 	due      map[tree.Path]uint64 // -> record.DueMillis
 	soonest  uint64               // none of them is due before
 
+	alerts   alerts   // alert.go
+	watchers watchers // watch.go
+
 	// The log (commit.go).
 	ledger    *ledger.Ledger
 	proposed  []proposal  // in the order of the log, not yet committed
@@ -112,6 +115,9 @@ func Open(h hal.HAL, rand io.Reader, document, sealedIsland []byte, disk wire.Di
 	if v.channel, err = v.island.channelKey(h); err != nil {
 		return nil, err
 	}
+	if v.alerts, err = openAlerts(fleet); err != nil {
+		return nil, err
+	}
 	if v.hasher, err = tree.NewHasher(v.island.Secret[:]); err != nil {
 		return nil, err
 	}
@@ -141,6 +147,8 @@ func (v *Vault) Step(in Input) Output {
 		done.enter(v)
 	}
 	v.expire()
+	v.endWatches(in.Stopping)
+	v.giveAlerts(in.Alerted)
 	v.turnEpoch(in.Epoch)
 	v.save()
 	v.shrink()

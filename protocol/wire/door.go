@@ -98,9 +98,10 @@ type Counts struct {
 	Deleted    uint64 `cbor:"5,keyasint,omitempty"` // records deleted by their owner
 	Refused    uint64 `cbor:"6,keyasint,omitempty"` // requests refused, whatever the reason
 
-	Epochs       uint64 `cbor:"7,keyasint,omitempty"` // epochs begun
-	Shredded     uint64 `cbor:"8,keyasint,omitempty"` // keys of old epochs that the HSM destroyed
-	EpochsFailed uint64 `cbor:"9,keyasint,omitempty"` // times that the HSM refused to make or destroy one; it is tried again
+	Epochs       uint64 `cbor:"7,keyasint,omitempty"`  // epochs begun
+	Shredded     uint64 `cbor:"8,keyasint,omitempty"`  // keys of old epochs that the HSM destroyed
+	AlertsLost   uint64 `cbor:"10,keyasint,omitempty"` // alerts that a start could not hold
+	EpochsFailed uint64 `cbor:"9,keyasint,omitempty"`  // times that the HSM refused to make or destroy one; it is tried again
 }
 
 // Add adds another count.
@@ -114,4 +115,5 @@ func (c *Counts) Add(o Counts) {
 	c.Epochs += o.Epochs
 	c.Shredded += o.Shredded
 	c.EpochsFailed += o.EpochsFailed
+	c.AlertsLost += o.AlertsLost
 }
