@@ -43,11 +43,13 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the data folder is in use, 4 no r
 type cli struct {
 	Config kong.ConfigFlag `help:"JSON file with flags by name." env:"STRONGROOM_CONFIG" placeholder:"FILE"`
 
-	Serve   serveCommand   `cmd:"" help:"Serve a vault; make it at the first start."`
-	Token   tokenCommand   `cmd:"" help:"Issue a pair of account tokens (also while serve runs)."`
-	Fleet   fleetCommand   `cmd:"" help:"Show the fleet's pin and document (also while serve runs)."`
-	Box     boxCommand     `cmd:"" hidden:"" help:"The box's own process; serve --box=process starts it."`
-	Version versionCommand `cmd:"" help:"Show which program this is."`
+	Serve    serveCommand    `cmd:"" help:"Serve a vault; make it at the first start."`
+	Token    tokenCommand    `cmd:"" help:"Issue a pair of account tokens (also while serve runs)."`
+	Fleet    fleetCommand    `cmd:"" help:"Show the fleet's pin and document (also while serve runs)."`
+	Alerts   alertsCommand   `cmd:"" help:"Show the alerts of accounts as JSON lines (also while serve runs)."`
+	AlertKey alertKeyCommand `cmd:"" help:"Make an alert key for a new fleet, to be kept away from its vault."`
+	Box      boxCommand      `cmd:"" hidden:"" help:"The box's own process; serve --box=process starts it."`
+	Version  versionCommand  `cmd:"" help:"Show which program this is."`
 }
 
 // dataFlag is the flag that the commands share.

@@ -45,6 +45,11 @@ type serveCommand struct {
 	Suite          string        `group:"rules" help:"OPAQUE suite: p256 (unless given) or ristretto255." env:"STRONGROOM_SUITE" placeholder:"p256"`
 	IssuerKey      []string      `group:"rules" help:"Public key of an account issuer, PEM or JWK set; may be repeated. Without it the vault issues tokens itself." env:"STRONGROOM_ISSUER_KEY" placeholder:"FILE"`
 
+	AlertKey        string `group:"alerts" help:"When the fleet is made: file with the public half of the operator's alert key, or none. Without it a pair is made, its private half in the data folder." env:"STRONGROOM_ALERT_KEY" placeholder:"FILE"`
+	AlertPrivateKey string `group:"alerts" help:"File with the private half, if it is not in the data folder; the webhook needs it." env:"STRONGROOM_ALERT_PRIVATE_KEY" placeholder:"FILE"`
+	AlertWebhook    string `group:"alerts" help:"Address that every attempt, recovery, reset, deletion and destruction is posted to as JSON, at least once; https, or this machine." env:"STRONGROOM_ALERT_WEBHOOK" placeholder:"URL"`
+	AlertTokenFile  string `group:"alerts" help:"File with a bearer token for the webhook." env:"STRONGROOM_ALERT_TOKEN_FILE" placeholder:"FILE"`
+
 	AddressPerSecond float64        `group:"limits" help:"Requests per second by one address (a /64 of IPv6)." env:"STRONGROOM_ADDRESS_PER_SECOND" default:"20"`
 	AddressBurst     int            `group:"limits" help:"Requests at once by one address." env:"STRONGROOM_ADDRESS_BURST" default:"200"`
 	AccountPerSecond float64        `group:"limits" help:"Requests per second for one account." env:"STRONGROOM_ACCOUNT_PER_SECOND" default:"2"`
@@ -68,7 +73,8 @@ Examples:
   strongroomd serve
   strongroomd serve --data /var/lib/strongroom --listen :443 --tls-cert chain.pem --tls-key key.pem --passphrase-file /run/secrets/hsm
   strongroomd serve --hsm pkcs11 --pkcs11-module /usr/lib/softhsm/libsofthsm2.so --pkcs11-token vault --pin-file /run/secrets/pin
-  strongroomd serve --issuer-key accounts.jwks`
+  strongroomd serve --issuer-key accounts.jwks
+  strongroomd serve --alert-webhook https://alerts.example.org/strongroom --alert-token-file /run/secrets/alerts`
 }
 
 func (c *serveCommand) Run(s streams) error {
@@ -105,6 +111,7 @@ func (c *serveCommand) config(log *slog.Logger) serve.Config {
 		Attempts: c.Attempts, TicketLifetime: c.TicketLifetime, Waits: c.Waits, Lifetime: c.Lifetime, ResetDelay: c.ResetDelay, Epoch: c.Epoch, Suite: c.Suite, IssuerKeys: c.IssuerKey,
 		AddressRate: relay.Rate{PerSecond: c.AddressPerSecond, Burst: c.AddressBurst},
 		AccountRate: relay.Rate{PerSecond: c.AccountPerSecond, Burst: c.AccountBurst},
+		Alerts:      serve.Alerts{Key: c.AlertKey, PrivateKey: c.AlertPrivateKey, Webhook: c.AlertWebhook, TokenFile: c.AlertTokenFile},
 		Connections: c.Connections, InFlight: c.InFlight, TrustedProxies: c.TrustedProxy,
 		Log: log,
 	}

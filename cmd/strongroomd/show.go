@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -49,7 +50,7 @@ func (c *fleetCommand) Run(s streams) error {
 		return writeJSON(s, map[string]any{
 			"pin": pin.String(), "id": hex.EncodeToString(f.ID[:]), "suite": serve.SuiteName(f.Suite), "kem": f.KEM,
 			"attempts": f.Policy.Attempts, "lifetime_attempts": f.Policy.Lifetime, "reset_seconds": f.Policy.ResetMillis / 1000, "waits": serve.WaitsText(f.Policy.WaitsMillis), "ticket_seconds": lifetime.Seconds(),
-			"hsm": f.HSM, "isolation": f.Isolation, "rollback": f.Rollback, "issuers": f.Issuers,
+			"status_key": hex.EncodeToString(f.Status), "alert_key": hex.EncodeToString(f.Alert), "hsm": f.HSM, "isolation": f.Isolation, "rollback": f.Rollback, "issuers": f.Issuers,
 		})
 	}
 	fmt.Fprintf(s.out, "fleet pin        %s\n", pin)
@@ -64,10 +65,23 @@ func (c *fleetCommand) Run(s streams) error {
 	fmt.Fprintf(s.out, "HSM              %s\n", f.HSM)
 	fmt.Fprintf(s.out, "isolation        %s: what keeps the box from its host\n", f.Isolation)
 	fmt.Fprintf(s.out, "rollback         %s: what keeps used attempts from being put back\n", f.Rollback)
+	fmt.Fprintf(s.out, "status key       %s\n", keyText(f.Status, "none: statuses are not signed"))
+	fmt.Fprintf(s.out, "alert key        %s\n", keyText(f.Alert, "none: the vault tells its operator of no account"))
 	for _, i := range f.Issuers {
 		fmt.Fprintf(s.out, "issuer           %s, %s, key %s\n", i.ID, i.Alg, hex.EncodeToString(i.Key))
 	}
 	return nil
+}
+
+// keyText is a public key, or its hash where it is long.
+func keyText(key []byte, none string) string {
+	switch {
+	case len(key) == 0:
+		return none
+	case len(key) > 65:
+		return fmt.Sprintf("SHA-256 %x", sha256.Sum256(key))
+	}
+	return hex.EncodeToString(key)
 }
 
 func lifetimeText(n uint32) string {

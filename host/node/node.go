@@ -46,6 +46,7 @@ type Box interface {
 type Alerts interface {
 	Put([]wire.SealedAlerts) // never waits
 	Mark() uint64            // the log's index up to which all that was Put is durable
+	Flush()                  // waits until all that was Put is durable, or lost
 }
 
 // Config composes a node.
@@ -263,6 +264,10 @@ func (n *Node) keep() {
 			pages = append(pages, out.Pages...)
 			if out.Checkpoint == nil {
 				continue
+			}
+			// The log's entries go with it: their alerts could not be made again.
+			if n.alerts != nil {
+				n.alerts.Flush()
 			}
 			if err := n.store.Keep(pages, *out.Checkpoint); err != nil {
 				n.stop(err)

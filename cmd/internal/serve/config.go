@@ -50,6 +50,8 @@ type Config struct {
 	Suite          string        // SuiteP256 or SuiteRistretto255
 	IssuerKeys     []string      // files with public keys; none: a built-in issuer
 
+	Alerts Alerts // of accounts, to the operator; Alerts.Key as the rules above
+
 	AddressRate, AccountRate relay.Rate // zero: the relay's
 	InFlight                 int
 	Connections              int

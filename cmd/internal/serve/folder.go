@@ -18,6 +18,8 @@ import (
 //	vault/issuer.key     the built-in issuer's private key, if there is one
 //	vault/log/           the sealed log since the last checkpoint
 //	vault/records/       the record tree and its checkpoint
+//	vault/alert.key      the alert key's private half, unless it is elsewhere
+//	vault/alerts/        alerts, sealed to it
 //
 // The vault is made in "founding" and renamed when it is whole, so a crash
 // leaves either no vault or all of it.

@@ -63,8 +63,12 @@ func (f *folder) found(c *Config) error {
 	if err != nil {
 		return err
 	}
+	alertKey, err := c.Alerts.found(at)
+	if err != nil {
+		return err
+	}
 	err = c.foundAt(at, vault.Founding{
-		Suite: suite, Policy: policy, Issuers: issuers, Isolation: isolation, Rollback: c.rollback(),
+		Suite: suite, Policy: policy, Issuers: issuers, Isolation: isolation, Rollback: c.rollback(), Alert: alertKey,
 	})
 	if err != nil {
 		return err
@@ -194,6 +198,9 @@ func (c *Config) sameFleet(f *bundle.Fleet) error {
 		if suite.ID() != f.Suite {
 			return differs("--suite", SuiteName(f.Suite), c.Suite)
 		}
+	}
+	if err := c.Alerts.sameFleet(f); err != nil {
+		return err
 	}
 	if len(c.IssuerKeys) == 0 {
 		return nil

@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"strongroom/cmd/internal/feed"
+	"strongroom/host/alert"
 	"strongroom/host/node"
 	"strongroom/protocol/wire"
 )
@@ -88,6 +90,36 @@ func (m *metrics) watch(n *node.Node, l *node.Store) {
 			ConstLabels: prometheus.Labels{"event": event},
 		}, func() float64 { return float64(read(n.Counts())) }))
 	}
+}
+
+// watchSpool registers what the alerts' spool tells.
+func (m *metrics) watchSpool(s *alert.Spool) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "strongroom_alert_spool_bytes", Help: "Size of the sealed alerts on the disk.",
+	}, func() float64 { return float64(s.Bytes()) }))
+	m.alertsLost("spool", s.Lost)
+}
+
+// watchWebhook registers what the alert webhook tells.
+func (m *metrics) watchWebhook(w *feed.Webhook) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "strongroom_alert_messages_waiting", Help: "Sealed messages that the alert webhook did not take yet.",
+	}, func() float64 { return float64(w.Waiting()) }))
+	m.alertsLost("webhook", w.Missed)
+	for outcome, read := range map[string]func() uint64{"delivered": w.Delivered, "refused": w.Refused, "retried": w.Retried} {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "strongroom_alert_posts_total", Help: "Posts to the alert webhook, by outcome.", ConstLabels: prometheus.Labels{"outcome": outcome},
+		}, func() float64 { return float64(read()) }))
+	}
+}
+
+// alertsLost counts by where they were lost.
+func (m *metrics) alertsLost(where string, read func() uint64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name:        "strongroom_alert_messages_lost_total",
+		Help:        "Sealed messages lost: by a disk that failed or was too slow (spool), or by a receiver that stood still until the spool was full (webhook).",
+		ConstLabels: prometheus.Labels{"by": where},
+	}, func() float64 { return float64(read()) }))
 }
 
 // admin is the handler of the admin address.

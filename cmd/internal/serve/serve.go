@@ -42,6 +42,7 @@ type Server struct {
 	hal    hal.HAL
 	disk   *node.Store
 	box    running
+	alerts *alerts // nil: the fleet has no alert key
 	node   *node.Node
 	https  []*http.Server
 
@@ -135,12 +136,19 @@ func (s *Server) open(c *Config) (err error) {
 	}
 	_, err = os.Lstat(s.folder.vault(issuerName))
 	s.OwnIssuer = err == nil
+	if err := s.openAlerts(c); err != nil {
+		return err
+	}
 	return s.openBox(c, document)
 }
 
 // serve starts node and relay.
 func (s *Server) serve(c Config, public net.Listener) error {
-	s.node = node.New(node.Config{Box: s.box, Store: s.disk, InFlightMax: c.places()})
+	nodeConfig := node.Config{Box: s.box, Store: s.disk, InFlightMax: c.places()}
+	if s.alerts != nil {
+		nodeConfig.Alerts = s.alerts.spool
+	}
+	s.node = node.New(nodeConfig)
 	s.metrics.watch(s.node, s.disk)
 	document, _, err := ReadFleet(c.Data)
 	if err != nil {
@@ -217,6 +225,9 @@ func (s *Server) finish(why error) {
 
 // release lets requests end and closes everything, backwards.
 func (s *Server) release(ctx context.Context) {
+	if s.node != nil {
+		s.node.Release() // a watch would hold the stop up
+	}
 	for _, server := range s.https {
 		if server.Shutdown(ctx) != nil {
 			server.Close()
@@ -227,6 +238,9 @@ func (s *Server) release(ctx context.Context) {
 	}
 	if s.box != nil {
 		s.box.Close()
+	}
+	if s.alerts != nil {
+		s.alerts.close()
 	}
 	if s.disk != nil {
 		s.disk.Close()
