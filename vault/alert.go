@@ -22,6 +22,8 @@ const alertsHeldMax = 4 << 10
 type alerts struct {
 	sender *channel.AlertSender // nil: the fleet has no alert key
 	told   []told               // not given out yet, in the order of the log
+	given  uint64               // the entry of the last that was given out
+	kept   uint64               // what the node says it has them up to
 	lost   uint64               // at this start, not counted yet
 }
 
@@ -70,6 +72,7 @@ func alertOf(account string, r *record.Record, e wire.Event, p record.Policy) wi
 
 // giveAlerts seals what is told: before the answers of the same Step leave.
 func (v *Vault) giveAlerts(alerted uint64) {
+	v.alerts.kept = max(v.alerts.kept, alerted)
 	v.out.Counts.AlertsLost += v.alerts.lost
 	v.alerts.lost = 0
 	for len(v.alerts.told) > 0 && v.alerts.told[0].index <= alerted {
@@ -87,9 +90,14 @@ func (v *Vault) giveAlerts(alerted uint64) {
 			return
 		}
 		v.out.Alerts = append(v.out.Alerts, wire.SealedAlerts{Index: v.alerts.told[n-1].index, Sealed: sealed})
+		v.alerts.given = v.alerts.told[n-1].index
 		v.alerts.told = v.alerts.told[n:]
 	}
 }
+
+// settled tells whether the node has all alerts: until then no checkpoint takes
+// the place of the entries that would tell them again.
+func (a *alerts) settled() bool { return len(a.told) == 0 && a.kept >= a.given }
 
 func (v *Vault) sealAlerts(message wire.Alerts) ([]byte, error) {
 	plaintext, err := wire.Encode(message)

@@ -167,6 +167,37 @@ func TestAlertsAreBounded(t *testing.T) {
 	}
 }
 
+// A checkpoint takes the place of no entry whose alerts the host does not have
+// yet: it could stop before it has them, and the log would be gone.
+func TestNoCheckpointBeforeTheAlerts(t *testing.T) {
+	r := newRig(t, opaque.P256SHA256)
+	r.register(alice, right, "K1")
+	r.saves()
+	r.deaf = true
+	r.recover(alice, "wrong password")
+	before := r.Kept.Serial
+	for range 3 {
+		r.now += 61_000
+		r.turn()
+	}
+	if r.Kept.Serial != before {
+		t.Fatal("a checkpoint was kept")
+	}
+	had := len(r.opened())
+	r.alerts = nil // it stopped before it had them
+	must(t, r.start())
+	r.deaf = false
+	r.turn()
+	if got := kinds(r.opened()); len(got) != 1 || got[0] != wire.EventAttempts || had != 3-1 {
+		t.Fatalf("after a restart %v; before it %d", got, had)
+	}
+	r.now += 61_000
+	r.turn()
+	if r.Kept.Serial == before {
+		t.Fatal("no checkpoint after the alerts were kept")
+	}
+}
+
 // A fleet without an alert key tells nothing.
 func TestNoAlertKey(t *testing.T) {
 	r, _ := openFirstLight(t)

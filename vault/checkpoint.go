@@ -35,7 +35,7 @@ type saving struct {
 
 // save begins a checkpoint when it is time.
 func (v *Vault) save() {
-	if v.saving != nil {
+	if v.saving != nil || !v.alerts.settled() {
 		return
 	}
 	news := v.head.Index - v.saved.Head.Index

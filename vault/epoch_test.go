@@ -65,7 +65,7 @@ func TestShredded(t *testing.T) {
 		t.Fatal("an epoch's end evaluates nothing")
 	}
 	for name, d := range map[string]*disk.Disk{"the disk": yesterday, "its pages": mixed(r.Disk, yesterday, true), "its log": mixed(r.Disk, yesterday, false)} {
-		_, err := r.look(d, accounts)
+		_, err := r.inspect(d, accounts)
 		if name == "its log" && err == nil {
 			continue // the log of yesterday is not read at all
 		}

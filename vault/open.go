@@ -145,7 +145,7 @@ func (v *Vault) replay(h hal.HAL, disk wire.Disk, anchor ledger.Anchor) error {
 			return err
 		}
 		// A checkpoint past the anchor would be one that nothing vouches for.
-		if len(v.changed) >= changedMax && v.head.Index <= anchor.Head.Index {
+		if len(v.changed) >= changedMax && v.head.Index <= anchor.Head.Index && v.alerts.settled() {
 			v.beginSave()
 			if err := v.settle(h, disk); err != nil {
 				return err

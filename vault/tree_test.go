@@ -28,9 +28,9 @@ func (r *rig) saves() {
 	}
 }
 
-// look starts the box from a disk and asks for the status of accounts: the
+// inspect starts the box from a disk and asks for the status of accounts: the
 // first error that stops it, nil when it serves them all.
-func (r *rig) look(d *disk.Disk, accounts []string) (states []wire.State, err error) {
+func (r *rig) inspect(d *disk.Disk, accounts []string) (states []wire.State, err error) {
 	r.Helper()
 	whole := r.Disk
 	r.Disk = d
@@ -87,7 +87,7 @@ func TestDiskIsProven(t *testing.T) {
 		r.recover(a, "wrong")
 	}
 	r.saves()
-	if _, err := r.look(r.Disk.Copy(), accounts); err != nil {
+	if _, err := r.inspect(r.Disk.Copy(), accounts); err != nil {
 		t.Fatal(err)
 	}
 	rng := mathrand.New(mathrand.NewPCG(1, 1))
@@ -100,7 +100,7 @@ func TestDiskIsProven(t *testing.T) {
 	refused := func(what, key string, d *disk.Disk) {
 		t.Helper()
 		tried[key[0]]++
-		_, err := r.look(d, accounts)
+		_, err := r.inspect(d, accounts)
 		named := errors.Is(err, tree.ErrPage) || errors.Is(err, vault.ErrRecord)
 		if key[0] == 'c' {
 			named = errors.Is(err, ledger.ErrCheckpoint) || errors.Is(err, ledger.ErrShredded) || errors.Is(err, vault.ErrNoCheckpoint) || errors.Is(err, ledger.ErrRollback)
@@ -145,23 +145,23 @@ func TestOlderDisk(t *testing.T) {
 	r.recover(accounts[0], "wrong")
 	r.saves()
 	newer := r.Disk
-	if _, err := r.look(older.Copy(), accounts); !errors.Is(err, ledger.ErrRollback) {
+	if _, err := r.inspect(older.Copy(), accounts); !errors.Is(err, ledger.ErrRollback) {
 		t.Fatalf("yesterday's disk: %v", err)
 	}
 	mixed := newer.Copy()
 	mixed.Pages["c"] = older.Pages["c"] // with today's log it goes forward again, over pages that are not its own
-	if _, err := r.look(mixed, accounts); !errors.Is(err, tree.ErrPage) && !errors.Is(err, vault.ErrRecord) {
+	if _, err := r.inspect(mixed, accounts); !errors.Is(err, tree.ErrPage) && !errors.Is(err, vault.ErrRecord) {
 		t.Fatalf("yesterday's checkpoint over today's pages: %v", err)
 	}
 	mixed = older.Copy()
 	mixed.Written = newer.Written // yesterday's pages, and the whole log: that is honest
-	states, err := r.look(mixed, accounts)
+	states, err := r.inspect(mixed, accounts)
 	if err != nil || states[4] != wire.StateDestroyed {
 		t.Fatalf("yesterday's pages and the whole log: %v %v", states, err)
 	}
 	mixed = newer.Copy()
 	delete(mixed.Pages, "c")
-	if _, err := r.look(mixed, accounts); !errors.Is(err, vault.ErrNoCheckpoint) {
+	if _, err := r.inspect(mixed, accounts); !errors.Is(err, vault.ErrNoCheckpoint) {
 		t.Fatalf("no checkpoint: %v", err)
 	}
 }
@@ -175,7 +175,7 @@ func TestSecondBox(t *testing.T) {
 	twin := r.Disk.Copy()
 	at := r.attempt(alice, "wrong")
 	sealed := r.sealedRecoverStart(at)
-	if _, err := r.look(twin, []string{alice}); err != nil {
+	if _, err := r.inspect(twin, []string{alice}); err != nil {
 		t.Fatal(err)
 	}
 	shared.taken = true
