@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -235,7 +236,7 @@ func TestLostPackIsSentAgain(t *testing.T) {
 	for _, f := range known.seen {
 		f.Racy = false
 	}
-	if err := known.save(); err != nil {
+	if err := known.save(maps.Values(known.seen)); err != nil {
 		t.Fatal(err)
 	}
 	mustBackup(t, r, s.state, s.root)

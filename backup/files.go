@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"strings"
 	"sync"
 
 	"strongroom/backup/chunk"
@@ -61,16 +62,10 @@ func (b *run) plainItems() (out []*item) {
 	}
 	for _, it := range b.items {
 		switch {
-		case it.Kind == scan.KindDir:
-			it.entry = it.newEntry(pack.EntryDir)
-		case it.Kind == scan.KindLink:
-			it.entry = it.newEntry(pack.EntrySymlink)
-			it.entry.Link = it.Link
+		case it.Kind != scan.KindFile:
+			it.done = true
 		case !it.database && !side[it.Full]:
 			out = append(out, it)
-		}
-		if it.Kind == scan.KindDir {
-			it.entry.Attributes = b.attributes(it.Full)
 		}
 	}
 	return b.oneOfEach(out)
@@ -78,6 +73,31 @@ func (b *run) plainItems() (out []*item) {
 
 func (it *item) newEntry(kind pack.EntryKind) *pack.Entry {
 	return &pack.Entry{Kind: kind, Root: it.root, Path: it.Rel, Mode: it.Mode, ModNanos: it.ModNanos}
+}
+
+// makeEntry makes what the list says of an item. Entries are made one after
+// the other and not kept: of a million files they would be the most of what a
+// backup holds.
+func (b *run) makeEntry(it *item) (e *pack.Entry, err error) {
+	switch {
+	case it.entry != nil:
+		return it.entry, nil
+	case it.Kind == scan.KindDir:
+		e = it.newEntry(pack.EntryDir)
+		e.Attributes = b.attributes(it.Full)
+	case it.Kind == scan.KindLink:
+		e = it.newEntry(pack.EntrySymlink)
+		e.Link = it.Link
+	default:
+		e = it.newEntry(pack.EntryFile)
+		e.Size, e.ModNanos, e.Attributes, e.Same = it.Size, it.seen.Stat.ModNanos, it.seen.Attributes, it.same
+		refs, err := b.w.AddRefs(splitIDs(it.seen.IDs))
+		if err != nil {
+			return nil, err
+		}
+		e.Content = &refs
+	}
+	return e, nil
 }
 
 // file backs up one plain file. Its error ends the backup; a file that can
@@ -104,22 +124,31 @@ func (b *run) file(ctx context.Context, it *item, buf []byte) error {
 			return err
 		}
 	}
-	refs, err := b.w.AddRefs(ids)
-	if err != nil {
-		return err
+	if fresh && len(it.names) == 0 {
+		it.rename(old.Path)
+		b.remember(it, old, false)
+		b.meter.add(1, it.Size, it.Full)
+		return nil
 	}
 	joined := joinIDs(ids)
 	for _, name := range append([]*item{it}, it.names...) {
-		name.entry = name.newEntry(pack.EntryFile)
-		name.entry.Size, name.entry.ModNanos, name.entry.Content, name.entry.Attributes = size, now.ModNanos, &refs, attributes
 		if len(it.names) > 0 {
-			name.entry.Same = b.sameNumber(it)
+			name.same = b.sameNumber(it)
 		}
 		old := b.old.seen[name.Full]
 		b.remember(name, &seen{Path: name.Full, Stat: now, IDs: joined, Attributes: attributes}, old != nil && string(old.IDs) != string(joined))
 		b.meter.add(1, name.Size, name.Full)
+		name.Size = size
 	}
 	return nil
+}
+
+// rename gives an item its own path again, in another string that is kept
+// anyway.
+func (it *item) rename(full string) {
+	if strings.HasSuffix(full, it.Rel) {
+		it.Full, it.Rel = full, full[len(full)-len(it.Rel):]
+	}
 }
 
 // unchanged gives what is known of a file that looks as it did, if the
@@ -225,9 +254,7 @@ func (b *run) remember(it *item, now *seen, changed bool) {
 	now.Racy = now.Stat.Racy(b.start.UnixNano())
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !it.refused { // SQLite is asked again next time
-		b.new.seen[it.Full] = now
-	}
+	it.done, it.seen = true, now
 	b.report.Files++
 	switch {
 	case b.old.seen[it.Full] == nil:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"iter"
 
 	"strongroom/backup/pack"
 )
@@ -11,6 +12,7 @@ import (
 // finish writes the list, the index, the manifest and, last, the head.
 func (b *run) finish(ctx context.Context) error {
 	b.meter.phase(PhaseFinish)
+	b.old.seen = nil // what is as it was lives on in the items
 	m, err := b.manifest()
 	if err != nil {
 		return err
@@ -33,12 +35,24 @@ func (b *run) finish(ctx context.Context) error {
 	if err := b.r.pack.DropOldHeads(ctx, head); err != nil {
 		b.warn(b.r.st.Location(), "old heads were not deleted: "+err.Error())
 	}
-	if err := b.new.save(); err != nil {
+	if err := b.new.save(b.toRemember()); err != nil {
 		b.warn(b.new.folder, "the local state was not kept, the next backup reads everything: "+err.Error())
 		return nil
 	}
-	b.new.sweep()
+	b.new.sweep(b.toRemember())
 	return nil
+}
+
+// toRemember gives what the local state keeps of this backup. Of a file that
+// only looks like a database it keeps nothing: SQLite is asked again next time.
+func (b *run) toRemember() iter.Seq[*seen] {
+	return func(yield func(*seen) bool) {
+		for _, it := range b.items {
+			if it.seen != nil && !it.refused && !yield(it.seen) {
+				return
+			}
+		}
+	}
 }
 
 func (b *run) manifest() (*pack.Manifest, error) {
@@ -46,12 +60,17 @@ func (b *run) manifest() (*pack.Manifest, error) {
 	rand.Read(m.Snapshot[:])
 	list := b.w.NewList()
 	for _, it := range b.items {
-		if it.entry == nil {
+		if !it.done {
 			continue
 		}
-		if err := list.Add(it.entry); err != nil {
+		e, err := b.makeEntry(it)
+		if err != nil {
 			return nil, err
 		}
+		if err := list.Add(e); err != nil {
+			return nil, err
+		}
+		b.meter.step(it.Full)
 	}
 	return m, list.Finish(m)
 }

@@ -33,6 +33,11 @@ func (m *meter) add(files int, bytes int64, current string) {
 	})
 }
 
+// step tells that work goes on where nothing more is counted.
+func (m *meter) step(current string) {
+	m.update(false, func(p *Progress) { p.Current = current })
+}
+
 func (m *meter) update(always bool, change func(*Progress)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

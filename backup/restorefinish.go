@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path"
 	"time"
@@ -141,5 +142,5 @@ func (j *restore) remember() error {
 		}
 		s.seen[full] = f
 	}
-	return s.save()
+	return s.save(maps.Values(s.seen))
 }

@@ -65,7 +65,10 @@ type item struct {
 	root     uint32
 	database bool
 	refused  bool        // a database that SQLite could not read: a plain file
-	entry    *pack.Entry // set when done; nil if it is left out
+	done     bool        // it is in the backup
+	seen     *seen       // of a file, when done
+	same     uint64      // of a file with several names: pack.Entry.Same
+	entry    *pack.Entry // of a database, when done
 	names    []*item     // of the first item: the others
 }
 

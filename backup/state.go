@@ -1,17 +1,14 @@
 package backup
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"iter"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-
-	"github.com/fxamacker/cbor/v2"
 
 	"strongroom/backup/chunk"
 	"strongroom/backup/pack"
@@ -45,24 +42,11 @@ type seenDatabase struct {
 	Image [sha256.Size]byte `cbor:"2,keyasint"` // hash of its image file
 }
 
-type savedState struct {
-	Version uint8   `cbor:"1,keyasint"`
-	Seen    []*seen `cbor:"2,keyasint"`
-}
-
 const (
 	stateVersion  = 2 // 1 knew no extended attributes
 	stateFile     = "state"
 	stateBytesMax = 1 << 30
 )
-
-var stateDecoding = func() cbor.DecMode {
-	m, err := cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid, MaxArrayElements: 1 << 26}.DecMode()
-	if err != nil {
-		panic(err) // only options out of range can fail
-	}
-	return m
-}()
 
 // openState reads the state of a repository below stateDir. What can not be
 // read or does not check is an empty state.
@@ -72,13 +56,7 @@ func (r *Repository) openState(stateDir string) (*state, error) {
 		return nil, err
 	}
 	s := &state{folder: folder, key: r.stateKey, seen: map[string]*seen{}}
-	b, err := readFile(filepath.Join(s.folder, stateFile))
-	if err != nil {
-		return s, nil
-	}
-	for _, f := range s.parse(b) {
-		s.seen[f.Path] = f
-	}
+	s.load()
 	return s, nil
 }
 
@@ -99,37 +77,6 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	return os.ReadFile(path)
-}
-
-// parse gives what a state file says if its checksum under K is right.
-func (s *state) parse(b []byte) []*seen {
-	if len(b) < sha256.Size || !hmac.Equal(b[:sha256.Size], s.sum(b[sha256.Size:])) {
-		return nil
-	}
-	var saved savedState
-	if err := stateDecoding.Unmarshal(b[sha256.Size:], &saved); err != nil || saved.Version != stateVersion || slices.Contains(saved.Seen, nil) {
-		return nil
-	}
-	return saved.Seen
-}
-
-func (s *state) sum(body []byte) []byte {
-	m := hmac.New(sha256.New, s.key[:])
-	m.Write(body)
-	return m.Sum(nil)
-}
-
-// save replaces the state by what is remembered now.
-func (s *state) save() error {
-	saved := savedState{Version: stateVersion}
-	for _, f := range s.seen {
-		saved.Seen = append(saved.Seen, f)
-	}
-	body, err := cbor.Marshal(saved)
-	if err != nil {
-		return err
-	}
-	return s.write(stateFile, append(s.sum(body), body...))
 }
 
 // write replaces one file of the state. It is not synced: a torn one does
@@ -176,12 +123,12 @@ func (s *state) image(path string) *chunk.Image {
 	return m
 }
 
-// sweep deletes images that belong to no remembered database.
-func (s *state) sweep() {
+// sweep deletes images that belong to no database of all.
+func (s *state) sweep(all iter.Seq[*seen]) {
 	live := map[string]bool{}
-	for path, f := range s.seen {
+	for f := range all {
 		if f.Database != nil {
-			live[imageFile(path)] = true
+			live[imageFile(f.Path)] = true
 		}
 	}
 	entries, _ := os.ReadDir(s.folder)

@@ -105,6 +105,9 @@ func (w *Walker) folder(ctx context.Context, full, rel string) error {
 			below = rel + "/" + e.Name()
 		}
 		path := filepath.Join(full, e.Name())
+		if filepath.Separator == '/' {
+			below = path[len(path)-len(below):] // one string in memory, not two
+		}
 		if w.excluded(path, below, e) {
 			continue
 		}
