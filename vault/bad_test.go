@@ -154,6 +154,8 @@ func (w *badWorld) operations() map[string]wire.First {
 	t := w.vaultToken(alice)
 	return map[string]wire.First{
 		"Status":        {Token: t, Status: &wire.StatusRequest{}},
+		"signed Status": {Token: t, Status: &wire.StatusRequest{Sign: true}},
+		"Watch":         {Token: t, Watch: &wire.Watch{}},
 		"RegisterStart": {Token: t, RegisterStart: &wire.RegisterStart{Request: request}},
 		"RecoverStart":  {Token: t, RecoverStart: &wire.RecoverStart{Generation: w.gen, Slot: next.slot, KE1: next.ke1}},
 		"Delete":        {Token: t, Delete: &wire.Delete{Generation: w.gen, Signature: signed(wire.DeleteStatement(w.fleet.ID, alice, w.gen))}},
@@ -279,7 +281,7 @@ func (w *badWorld) tokens() {
 func (w *badWorld) accounts() {
 	bobs := w.vaultToken(bob)
 	for name, f := range w.operations() {
-		if f.Status == nil && f.RegisterStart == nil {
+		if f.Status == nil && f.Watch == nil && f.RegisterStart == nil {
 			f := f
 			f.Token = bobs
 			w.firstly(wire.CodeGeneration, f, "%s of alice with bob's token", name)

@@ -2,6 +2,7 @@ package vault_test
 
 import (
 	"fmt"
+	"reflect"
 	"testing"
 
 	"strongroom/protocol/channel"
@@ -18,6 +19,17 @@ type watcher struct {
 // look sends a Watch and gives the replies that came meanwhile.
 func (r *rig) look(account string, after uint64) (watcher, map[uint64]wire.Reply) {
 	r.Helper()
+	w := watcher{}
+	request := r.sealedWatchBy(&w, account, after)
+	return w, r.turn(request)
+}
+
+func (r *rig) sealedWatch(account string, after uint64) wire.Request {
+	return r.sealedWatchBy(new(watcher), account, after)
+}
+
+func (r *rig) sealedWatchBy(w *watcher, account string, after uint64) wire.Request {
+	r.Helper()
 	plaintext, err := wire.Encode(wire.First{Version: wire.Version, Token: r.vaultToken(account), Watch: &wire.Watch{After: after}})
 	must(r.TB, err)
 	key, err := channel.ParsePublicKey(r.fleet.KEM, r.fleet.Channel)
@@ -25,8 +37,8 @@ func (r *rig) look(account string, after uint64) (watcher, map[uint64]wire.Reply
 	sealed, exchange, err := channel.SealFirst(key, r.fleet.ID, plaintext)
 	must(r.TB, err)
 	r.nextID++
-	w := watcher{r.nextID, exchange}
-	return w, r.turn(wire.Request{ID: w.id, Sealed: sealed})
+	*w = watcher{r.nextID, exchange}
+	return wire.Request{ID: w.id, Sealed: sealed}
 }
 
 // told is what a watcher was answered, nil while it is held.
@@ -80,6 +92,32 @@ func TestWatch(t *testing.T) {
 	r.now++
 	if s := r.told(w, r.turn()); s == nil || s.Newest() != 2 {
 		t.Fatalf("held too long: %+v", s)
+	}
+}
+
+// The same bytes again are one more question: each gets its answer, nothing
+// changes, and the account of a watch is the token's.
+func TestWatchReplayed(t *testing.T) {
+	r := newRig(t, opaque.P256SHA256)
+	r.register(alice, right, "K1")
+	r.register("bert", right, "K2")
+	before := *r.status(alice)
+	first, again := r.sealedWatch(alice, 1), wire.Request{}
+	if _, found := r.turn(first)[first.ID]; found {
+		t.Fatal("not held")
+	}
+	r.nextID++
+	again = wire.Request{ID: r.nextID, Sealed: first.Sealed}
+	if replies := r.turn(again); len(replies) != 1 || replies[first.ID].Sealed == nil {
+		t.Fatalf("%d replies to a replay", len(replies))
+	}
+	r.recover("bert", "wrong password") // somebody else's event wakes nobody
+	r.now += wire.WatchMillisMax
+	if replies := r.turn(); len(replies) != 1 || replies[again.ID].Sealed == nil {
+		t.Fatalf("%d replies", len(replies))
+	}
+	if after := *r.status(alice); !reflect.DeepEqual(after, before) {
+		t.Fatalf("%+v, before it %+v", after, before)
 	}
 }
 

@@ -128,9 +128,9 @@ func TestKilledBetweenGuesses(t *testing.T) {
 // has every record that it had acknowledged.
 func TestFullDisk(t *testing.T) {
 	data := t.TempDir()
-	p := launch(t, data, "ulimit -f 24;") // of 512 bytes: 12 KiB
+	p := launch(t, data, "ulimit -f 132;") // of 512 bytes: a little more than the HSM's files need
 	acknowledged := 0
-	for ; acknowledged < 100; acknowledged++ {
+	for ; acknowledged < 300; acknowledged++ {
 		v := p.client(t, data, fmt.Sprint("account", acknowledged))
 		if _, err := v.Register(t.Context(), right, payload()); err != nil {
 			break
@@ -140,7 +140,7 @@ func TestFullDisk(t *testing.T) {
 	if p.cmd.ProcessState.ExitCode() != exitFull {
 		t.Fatalf("after %d accounts it ended with %v", acknowledged, err)
 	}
-	if acknowledged < 2 || acknowledged == 100 {
+	if acknowledged < 2 || acknowledged == 300 {
 		t.Fatalf("%d accounts were acknowledged: the disk was full too early or never", acknowledged)
 	}
 	p = launch(t, data, "")

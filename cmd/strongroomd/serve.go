@@ -156,6 +156,9 @@ func greet(w io.Writer, v *serve.Server) {
 	if v.BoxPID != 0 {
 		fmt.Fprintf(w, "  box        process %d; the kernel gave: %s\n", v.BoxPID, strings.Join(v.Walls, ", "))
 	}
+	if len(v.Fleet.Alert) > 0 {
+		fmt.Fprintf(w, "  alerts     strongroomd alerts --data %s --follow, or --alert-webhook\n", v.Data)
+	}
 	fmt.Fprintf(w, "  rules      %d attempts, then the record is destroyed\n", v.Fleet.Policy.Attempts)
 	if n := v.Fleet.Policy.Lifetime; n > 0 {
 		fmt.Fprintf(w, "             %d wrong ones in an account's life, then only its owner's key registers it anew\n", n)

@@ -24,10 +24,9 @@ type HSM struct {
 // Start is what a box's process is told first.
 type Start struct {
 	HSM      HSM    `cbor:"1,keyasint"`
-	Document []byte `cbor:"2,keyasint"`           // the fleet's document
-	Island   []byte `cbor:"3,keyasint"`           // the island's sealed keys
-	Workers  uint16 `cbor:"4,keyasint"`           // goroutines that run jobs; 0 means one a core
-	Alerted  uint64 `cbor:"5,keyasint,omitempty"` // In.Alerted at the last end
+	Document []byte `cbor:"2,keyasint"` // the fleet's document
+	Island   []byte `cbor:"3,keyasint"` // the island's sealed keys
+	Workers  uint16 `cbor:"4,keyasint"` // goroutines that run jobs; 0 means one a core
 }
 
 // Want asks for entries of the log while the box opens. Out asks for pages

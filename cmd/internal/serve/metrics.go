@@ -117,7 +117,7 @@ func (m *metrics) watchWebhook(w *feed.Webhook) {
 func (m *metrics) alertsLost(where string, read func() uint64) {
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name:        "strongroom_alert_messages_lost_total",
-		Help:        "Sealed messages lost: by a disk that failed or was too slow (spool), or by a receiver that stood still until the spool was full (webhook).",
+		Help:        "Sealed messages lost: by a disk that failed or was too slow (spool), by a start that could not hold them (box), or by a receiver that stood still until the spool was full (webhook).",
 		ConstLabels: prometheus.Labels{"by": where},
 	}, func() float64 { return float64(read()) }))
 }

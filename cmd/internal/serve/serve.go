@@ -150,6 +150,9 @@ func (s *Server) serve(c Config, public net.Listener) error {
 	}
 	s.node = node.New(nodeConfig)
 	s.metrics.watch(s.node, s.disk)
+	if s.alerts != nil {
+		s.metrics.alertsLost("box", func() uint64 { return s.node.Counts().AlertsLost })
+	}
 	document, _, err := ReadFleet(c.Data)
 	if err != nil {
 		return err
