@@ -48,6 +48,7 @@ func RunFaults(t *testing.T, m Faulty) {
 	t.Run("lost at every step", func(t *testing.T) { lostAtEveryStep(t, m) })
 	t.Run("broken", func(t *testing.T) { broken(t, m) })
 	t.Run("torn memory", func(t *testing.T) { tornMemory(t, m) })
+	t.Run("two holders at once", func(t *testing.T) { twoAtOnce(t, m) })
 	t.Run("full", func(t *testing.T) { noRoom(t, m) })
 	t.Run("slow", func(t *testing.T) { slow(t, m) })
 	t.Run("any", func(t *testing.T) { anyFault(t, m) })

@@ -3,6 +3,7 @@ package hsmtest
 import (
 	"bytes"
 	"errors"
+	"sync/atomic"
 	"testing"
 
 	"strongroom/vault/hal"
@@ -78,5 +79,65 @@ func taken(t *testing.T, m Maker) {
 			t.Fatalf("opened again: %q", got)
 		}
 		write(older, "older again")
+	}
+}
+
+// twoAtOnce lets one holder write while another one does, at each step of it:
+// one of them has the memory afterwards, and what it wrote stands. The other's
+// write may have been answered, in a provider's window, but its next is not.
+func twoAtOnce(t *testing.T, m Faulty) {
+	raced := 0
+	for at := int64(1); ; at++ {
+		h := m.New(t)
+		if err := h.WriteMemory([]byte("before")); err != nil {
+			t.Fatal(err)
+		}
+		rival := m.Rival(t, h)
+		if got := must(rival.ReadMemory())(t); string(got) != "before" {
+			t.Fatalf("the rival reads %q", got)
+		}
+		must(h.ReadMemory())(t) // its sessions are open again where the rival's opening took them
+		var steps atomic.Int64
+		var inside error
+		m.Judge(t, h, func() Fault {
+			if steps.Add(1) == at {
+				inside = rival.WriteMemory([]byte("rival"))
+			}
+			return Fault{}
+		})
+		outside := h.WriteMemory([]byte("holder"))
+		m.Judge(t, h, nil)
+		if steps.Load() < at {
+			break
+		}
+		raced++
+		for who, err := range map[string]error{"the holder": outside, "the rival": inside} {
+			if err != nil && !errors.Is(err, hal.ErrTaken) {
+				t.Fatalf("step %d, %s: %v", at, who, err)
+			}
+		}
+		first := map[string]error{"holder": outside, "rival": inside}
+		next := map[string]error{"rival": rival.WriteMemory([]byte("rival"))}
+		next["holder"] = h.WriteMemory([]byte("holder"))
+		kept := ""
+		for who, err := range next {
+			switch {
+			case err == nil && (kept != "" || first[who] != nil):
+				t.Fatalf("step %d: first %v, then %v", at, first, next)
+			case err == nil:
+				kept = who
+			case !errors.Is(err, hal.ErrTaken):
+				t.Fatalf("step %d, %s again: %v", at, who, err)
+			}
+		}
+		if err := rival.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := must(m.Reopen(t, h).ReadMemory())(t); kept == "" || string(got) != kept {
+			t.Fatalf("step %d: %q was kept, read %q", at, kept, got)
+		}
+	}
+	if raced < 2 {
+		t.Fatalf("%d steps: nothing was tried", raced)
 	}
 }

@@ -12,10 +12,7 @@ import (
 
 // What a response code (TPM 2.0 Part 2 §6.6) means to the vault.
 var (
-	codesFull = []tpm2.TPMRC{
-		tpm2.TPMRCNVSpace, tpm2.TPMRCObjectMemory, tpm2.TPMRCSessionMemory, tpm2.TPMRCMemory,
-		tpm2.TPMRCObjectHandles, tpm2.TPMRCSessionHandles,
-	}
+	codesFull = append([]tpm2.TPMRC{tpm2.TPMRCNVSpace, tpm2.TPMRCMemory}, codesCrowd...)
 	codesSecret = []tpm2.TPMRC{
 		tpm2.TPMRCAuthFail, tpm2.TPMRCBadAuth, tpm2.TPMRCAuthMissing, tpm2.TPMRCAuthUnavailable,
 		tpm2.TPMRCHierarchy, tpm2.TPMRCDisabled,
@@ -26,6 +23,8 @@ var (
 	}
 	// What an index that is there and ours never gives.
 	codesIndex = []tpm2.TPMRC{tpm2.TPMRCNVAuthorization, tpm2.TPMRCNVLocked, tpm2.TPMRCNVRange, tpm2.TPMRCNVUninitialized}
+	// Too much is loaded. Over a socket it is what another connection left.
+	codesCrowd = []tpm2.TPMRC{tpm2.TPMRCObjectMemory, tpm2.TPMRCSessionMemory, tpm2.TPMRCObjectHandles, tpm2.TPMRCSessionHandles}
 	// Somebody took out of the TPM what this connection had put there.
 	codesStale = []tpm2.TPMRC{
 		tpm2.TPMRCReferenceH0, tpm2.TPMRCReferenceH1, tpm2.TPMRCReferenceS0, tpm2.TPMRCReferenceS1, tpm2.TPMRCReferenceS2,

@@ -29,7 +29,7 @@ func (h *HSM) do(f func(*attached) error) error {
 			err = f(h.at)
 			// What f uses has no password, or one that we made: if the TPM
 			// refuses it, the session is out of step.
-			again = lost(err) || is(err, codesSecret)
+			again = lost(err) || is(err, codesSecret) || h.at.socket && is(err, codesCrowd)
 		}
 		if h.at != nil && (again || h.at.broken != nil) && !h.renew() {
 			h.at.detach()
