@@ -67,6 +67,10 @@ func taken(t *testing.T, m Maker) {
 		if got := must(later.ReadMemory())(t); string(got) != "later" {
 			t.Fatalf("a refused write left %q", got)
 		}
+		must(older.ReadMemory())(t) // to know what is there does not make it the holder again
+		if err := older.WriteMemory([]byte("a guess")); !errors.Is(err, hal.ErrTaken) {
+			t.Fatalf("after reading what the other wrote: %v", err)
+		}
 		write(later, "later still")
 		if err := later.Close(); err != nil {
 			t.Fatal(err)
@@ -81,6 +85,9 @@ func taken(t *testing.T, m Maker) {
 		write(older, "older again")
 	}
 }
+
+// NoWindow is a Faulty whose holders are never both answered.
+type NoWindow interface{ NoWindow() }
 
 // twoAtOnce lets one holder write while another one does, at each step of it:
 // one of them has the memory afterwards, and what it wrote stands. The other's
@@ -111,6 +118,9 @@ func twoAtOnce(t *testing.T, m Faulty) {
 			break
 		}
 		raced++
+		if _, none := m.(NoWindow); none && outside == nil && inside == nil {
+			t.Fatalf("step %d: both writes were answered", at)
+		}
 		for who, err := range map[string]error{"the holder": outside, "the rival": inside} {
 			if err != nil && !errors.Is(err, hal.ErrTaken) {
 				t.Fatalf("step %d, %s: %v", at, who, err)

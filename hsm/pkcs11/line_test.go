@@ -22,10 +22,11 @@ func TestFaults(t *testing.T) {
 type line struct {
 	cryptoki
 	judge func() hsmtest.Fault
+	lost  *int // answers, which sound in two ways
 }
 
 // step makes one call. A line that is cut shows as a session that is no more;
-// an answer that is lost as a device that is.
+// an answer that is lost as one, or as a device, that went away meanwhile.
 func (l line) step(room bool, call func() error) error {
 	f := l.judge()
 	time.Sleep(f.Wait)
@@ -34,7 +35,10 @@ func (l line) step(room bool, call func() error) error {
 		return p11.Error(p11.CKR_SESSION_HANDLE_INVALID)
 	case f.Kind == hsmtest.Lost:
 		_ = call()
-		return p11.Error(p11.CKR_DEVICE_REMOVED)
+		if *l.lost++; *l.lost%2 == 0 {
+			return p11.Error(p11.CKR_DEVICE_REMOVED)
+		}
+		return p11.Error(p11.CKR_SESSION_CLOSED)
 	case f.Kind == hsmtest.Full && room:
 		return p11.Error(p11.CKR_DEVICE_MEMORY)
 	}
@@ -150,7 +154,7 @@ func (l line) Decrypt(s p11.SessionHandle, p []byte) (b []byte, err error) {
 }
 
 // Judge is asked at each call of the module, in sessions old and new.
-func (*maker) Judge(_ *testing.T, h hal.HAL, judge func() hsmtest.Fault) {
+func (m *maker) Judge(_ *testing.T, h hal.HAL, judge func() hsmtest.Fault) {
 	l := h.(*HSM).login
 	l.calm.Lock()
 	defer l.calm.Unlock()
@@ -158,12 +162,15 @@ func (*maker) Judge(_ *testing.T, h hal.HAL, judge func() hsmtest.Fault) {
 	defer l.mu.Unlock()
 	l.ctx = l.module.ctx
 	if judge != nil {
-		l.ctx = line{l.module.ctx, judge}
+		l.ctx = line{l.module.ctx, judge, &m.lost}
 	}
 	for _, s := range l.idle {
 		s.ctx = l.ctx
 	}
 }
+
+// NoWindow: whoever looks second sees two objects.
+func (*maker) NoWindow() {}
 
 // Break takes all sessions away, or the login, or one session behind its back.
 func (m *maker) Break(t *testing.T, h hal.HAL) {

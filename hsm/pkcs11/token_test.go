@@ -101,7 +101,10 @@ func made(t testing.TB, label string) (*HSM, Config) {
 	return h.(*HSM), c
 }
 
-type maker struct{ count, breaks atomic.Int64 }
+type maker struct {
+	count, breaks atomic.Int64
+	lost          int
+}
 
 func (*maker) Groups() []hal.Group { return []hal.Group{hal.P256} }
 

@@ -162,6 +162,31 @@ func TestTornMemory(t *testing.T) {
 	}
 }
 
+// TestTornEpochKey: what a stop within the destruction left is wiped at the
+// next opening, for it could hold enough of the key.
+func TestTornEpochKey(t *testing.T) {
+	h := maker{}.New(t).(*HSM)
+	if err := errors.Join(h.MakeEpochKey(1), h.MakeEpochKey(2)); err != nil {
+		t.Fatal(err)
+	}
+	path := h.path(epochsFile)
+	file, err := os.ReadFile(path)
+	if err != nil || bytes.Equal(file[:slotBytes], make([]byte, slotBytes)) {
+		t.Fatal("the first page holds no key", err)
+	}
+	clear(file[:epochHeader])
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again := maker{}.Reopen(t, h)
+	if list, err := again.EpochKeys(); err != nil || len(list) != 1 || list[0] != 2 {
+		t.Fatal(list, err)
+	}
+	if file, err = os.ReadFile(path); err != nil || !allZero(file[:slotBytes]) || allZero(file[slotBytes:2*slotBytes]) {
+		t.Fatal("the torn key is there, or the other is not", err)
+	}
+}
+
 func reread(t *testing.T, file []byte, key secret) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), memoryFile)

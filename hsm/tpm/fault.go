@@ -12,7 +12,7 @@ import (
 
 // What a response code (TPM 2.0 Part 2 §6.6) means to the vault.
 var (
-	codesFull = append([]tpm2.TPMRC{tpm2.TPMRCNVSpace, tpm2.TPMRCMemory}, codesCrowd...)
+	codesFull   = append([]tpm2.TPMRC{tpm2.TPMRCNVSpace, tpm2.TPMRCMemory}, codesCrowd...)
 	codesSecret = []tpm2.TPMRC{
 		tpm2.TPMRCAuthFail, tpm2.TPMRCBadAuth, tpm2.TPMRCAuthMissing, tpm2.TPMRCAuthUnavailable,
 		tpm2.TPMRCHierarchy, tpm2.TPMRCDisabled,
