@@ -192,7 +192,7 @@ func TestFullHSMKeepsTheEpoch(t *testing.T) {
 	step := func() {
 		var in vault.Input
 		for range 12 {
-			in.NowMillis = r.now
+			in.NowMillis, in.Alerted = r.now, 1<<40
 			in.Durable = uint64(len(r.Written))
 			o := r.vault.Step(in)
 			must(t, o.Fatal)
