@@ -169,6 +169,49 @@ func (r *rig) turnEpoch() {
 	r.turn()
 }
 
+// TestLateEntryKeepsTheEpoch: an entry that was sealed in the old epoch, and
+// whose fsync is late by a day, is still read after a restart.
+func TestLateEntryKeepsTheEpoch(t *testing.T) {
+	r := newRig(t, opaque.P256SHA256)
+	r.register(alice, right, "K1")
+	at := r.attempt(alice, "wrong")
+	sealed := r.sealedRecoverStart(at)
+	r.asksEpoch = true
+	in := vault.Input{In: wire.In{NowMillis: r.now, Epoch: true, Requests: []wire.Request{{ID: 9, Sealed: sealed}}}}
+	durable, answered := uint64(len(r.Written)), false
+	steps := func(n int) {
+		for range n {
+			in.NowMillis, in.Alerted, in.Durable = r.now, 1<<40, durable
+			o := r.vault.Step(in)
+			must(t, o.Fatal)
+			in = vault.Input{}
+			r.Serve(o.Out, &in.In)
+			r.Written = append(r.Written, o.Append...)
+			answered = answered || len(o.Replies) > 0
+			for _, j := range append(o.Jobs, o.Anchor) {
+				if j != nil {
+					in.Done = append(in.Done, j.Run(r.hal))
+				}
+			}
+		}
+	}
+	steps(12)
+	if len(r.Written) != int(durable)+1 || answered || len(r.epochs()) != 2 {
+		t.Fatalf("%d entries, answered %v, epochs %v", len(r.Written), answered, r.epochs())
+	}
+	r.now += 24 * 3_600_000
+	steps(12)
+	durable = uint64(len(r.Written)) // at last
+	steps(6)
+	if !answered {
+		t.Fatal("no answer")
+	}
+	must(t, r.start())
+	if s := r.status(alice); s.Wrong != 1 {
+		t.Fatalf("%+v", s)
+	}
+}
+
 // refusingEpochs is an HSM that makes no epoch key.
 type refusingEpochs struct {
 	hal.HAL

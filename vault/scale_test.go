@@ -158,6 +158,36 @@ func (s *scale) visit(r *mathrand.Rand, records, times int) {
 	}
 }
 
+// debit charges the first accounts; debited checks that it was never forgotten.
+func (s *scale) debit(accounts int) {
+	s.Helper()
+	s.vault.out = Output{}
+	for i := range accounts {
+		s.vault.hold(accountOf(i), func(h *held) {
+			d := record.Debit{Generation: h.record.Generation, Slot: 1, KE1: [32]byte{1}, NowMillis: s.in.NowMillis}
+			s.vault.propose(h, record.Command{Debit: &d}, nil)
+			s.vault.unpin(h)
+		})
+	}
+	s.serve(s.vault.out)
+	s.settle()
+}
+
+func (s *scale) debited(accounts int) {
+	s.Helper()
+	s.vault.out = Output{}
+	for i := range accounts {
+		s.vault.hold(accountOf(i), func(h *held) {
+			if h.record.Slot != 1 {
+				s.Errorf("%s: %d debits", h.account, h.record.Slot)
+			}
+			s.vault.unpin(h)
+		})
+	}
+	s.serve(s.vault.out)
+	s.settle()
+}
+
 // TestManyRecords: memory, disk and start of a box with many records.
 func TestManyRecords(t *testing.T) {
 	records := soak.Size(20_000, 1_000_000)
@@ -175,19 +205,22 @@ func TestManyRecords(t *testing.T) {
 		s.register(i, min(i+batch, records))
 	}
 	s.in.NowMillis += 61_000
-	s.settle()
+	s.register(records, records+1) // and with it a checkpoint
 	r := mathrand.New(mathrand.NewPCG(1, 2))
-	s.visit(r, records, records/20)
+	s.debit(100)
+	s.visit(r, records, max(records/20, 3*heldMax)) // and no checkpoint between
 	memory := heap() - empty
 	if nodes, held := s.vault.tree.Held(), len(s.vault.held); nodes > nodesMax+100 || held > heldMax+batch {
 		t.Errorf("%d nodes and %d records held", nodes, held)
 	}
+	s.debited(100)
 	ok(t, s.store.Close())
 	disk := folderBytes(t, s.path)
 	began := time.Now()
 	s.open()
 	took := time.Since(began)
 	s.visit(r, records, 100)
+	s.debited(100)
 	ok(t, s.store.Close())
 	t.Logf("%d records: %.1f MiB of memory above empty (the store's own among them), %d bytes of disk a record, start in %v", records, float64(memory)/(1<<20), disk/int64(records), took.Round(time.Millisecond))
 	if memory > scaleMemoryBytesMax+(48<<20) { // the store's cache and tables are the host's

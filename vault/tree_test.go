@@ -70,7 +70,7 @@ func crowd(t *testing.T, n int) (*rig, []string) {
 		r.register(accounts[i], right, "K")
 	}
 	for range 10 {
-		r.recover(accounts[4], "wrong")
+		r.recover(accounts[min(4, n-1)], "wrong")
 	}
 	r.saves()
 	return r, accounts
@@ -163,6 +163,22 @@ func TestOlderDisk(t *testing.T) {
 	delete(mixed.Pages, "c")
 	if _, err := r.inspect(mixed, accounts); !errors.Is(err, vault.ErrNoCheckpoint) {
 		t.Fatalf("no checkpoint: %v", err)
+	}
+}
+
+// TestOlderMemory: an HSM whose memory was put back opens nothing, though the
+// disk is today's.
+func TestOlderMemory(t *testing.T) {
+	r, accounts := crowd(t, 3)
+	before, err := r.hal.ReadMemory()
+	must(t, err)
+	for range 3 {
+		r.recover(accounts[0], "wrong")
+	}
+	r.saves()
+	must(t, r.hal.WriteMemory(before))
+	if err := r.start(); !errors.Is(err, ledger.ErrRollback) {
+		t.Fatal(err)
 	}
 }
 
