@@ -179,9 +179,9 @@ func (s *session) makeRepository(url string, key *client.Key) (id string, err er
 	if err != nil {
 		return "", err
 	}
-	repo, err := backup.Open(s.ctx, st, backup.Key(*key))
-	if errors.Is(err, backup.ErrNoRepository) {
-		repo, err = backup.Create(s.ctx, st, backup.Key(*key))
+	repo, err := backup.Create(s.ctx, st, backup.Key(*key)) // first: it completes one that was interrupted
+	if errors.Is(err, backup.ErrRepository) {
+		repo, err = backup.Open(s.ctx, st, backup.Key(*key))
 	}
 	switch {
 	case errors.Is(err, backup.ErrWrongKey):
