@@ -137,5 +137,27 @@ var errSwept = errors.New("swept")
 
 type plain struct{ store.Store }
 
+// Asking for the traits is tried again too.
+func TestTraitsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &asking{Store: mem.New()}
+		if _, err := store.TraitsOf(t.Context(), store.Retry(s, nil)); err != nil || s.asked != 2 {
+			t.Errorf("%v after %d questions", err, s.asked)
+		}
+	})
+}
+
+type asking struct {
+	store.Store
+	asked int
+}
+
+func (a *asking) Traits(context.Context) (store.Traits, error) {
+	if a.asked++; a.asked == 1 {
+		return store.Traits{}, store.Classed(store.Temporary, errors.New("busy"))
+	}
+	return store.Traits{}, nil
+}
+
 func (plain) Traits(context.Context) (store.Traits, error) { return store.Traits{Versions: true}, nil }
 func (plain) Sweep(context.Context) error                  { return errSwept }

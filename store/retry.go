@@ -131,6 +131,20 @@ func (s *patient) List(ctx context.Context, prefix string) iter.Seq2[Info, error
 	}
 }
 
+// Traits are those of the store inside: asking for them calls it.
+func (s *patient) Traits(ctx context.Context) (t Traits, err error) {
+	err = s.try(ctx, func() error {
+		t, err = TraitsOf(ctx, s.Store)
+		return err
+	})
+	return t, err
+}
+
+// Sweep sweeps the store inside.
+func (s *patient) Sweep(ctx context.Context) error {
+	return s.try(ctx, func() error { return Sweep(ctx, s.Store) })
+}
+
 // errStopped: whoever lists has seen enough.
 var errStopped = errors.New("stopped")
 

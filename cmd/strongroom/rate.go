@@ -21,7 +21,7 @@ func (r *byteRate) UnmarshalText(text []byte) error {
 		}
 	}
 	n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-	if err != nil || n < 0 || n*unit > 1e15 {
+	if err != nil || !(n >= 0) || n*unit > 1e15 {
 		return fmt.Errorf("%q is no rate: want for instance 500k or 2M (bytes a second)", text)
 	}
 	*r = byteRate(n * unit)

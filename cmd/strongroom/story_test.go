@@ -70,6 +70,7 @@ func TestStories(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"vault": step((*rig).vault), "store": step((*rig).store), "damage": step((*rig).damage),
+			"cloud": cloud(t),
 			"grown": step((*rig).grown), "lastgroup": step((*rig).lastGroup),
 			"oldest": step((*rig).oldest), "lose": step((*rig).loseLargest),
 		},

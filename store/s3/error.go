@@ -2,9 +2,11 @@ package s3
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -86,6 +88,14 @@ func (s *Store) explain(ctx context.Context, what, name string, err error) error
 	case e.StatusCode >= 500 || e.StatusCode == http.StatusTooManyRequests || e.StatusCode == http.StatusRequestTimeout || e.StatusCode == http.StatusConflict:
 		answer := fmt.Sprintf("the storage answers %d %s", e.StatusCode, e.Code)
 		return store.After(callOf(ctx).asked(), store.Briefly(answer, say("%s", answer)))
+	}
+	var certificate *tls.CertificateVerificationError
+	var line *url.Error
+	switch {
+	case errors.As(err, &certificate):
+		return store.Classed(store.Refused, say("its certificate is not trusted here, so nothing was sent"))
+	case errors.As(err, &line) && !errors.Is(err, context.Canceled): // no answer; the library words some of these anew
+		return store.Classed(store.Temporary, store.Briefly("no connection to the storage: "+line.Err.Error(), told))
 	}
 	return told
 }

@@ -3,6 +3,8 @@ package s3_test
 import (
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -164,5 +166,26 @@ func TestLockedBucket(t *testing.T) {
 	// Nothing rests on it: no name is ever used twice.
 	if err := s.Put(t.Context(), "p/a", []byte("again")); err != nil && !errors.Is(err, store.ErrExists) {
 		t.Errorf("Put after Delete: %v", err)
+	}
+}
+
+// A line that breaks is temporary, however the library words it; a certificate
+// that nobody vouches for is not.
+func TestLineClass(t *testing.T) {
+	hangup := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	defer hangup.Close()
+	foreign := httptest.NewTLSServer(http.NotFoundHandler())
+	defer foreign.Close()
+	foreign.Config.ErrorLog = log.New(io.Discard, "", 0)
+	for address, want := range map[string]store.Class{hangup.URL: store.Temporary, "http://127.0.0.1:9": store.Temporary, foreign.URL: store.Refused} {
+		s, err := s3.Open(address+"/bucket", s3.Options{Credentials: keys, Region: "us-east-1", Retries: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, err := range map[string]error{"put": s.Put(t.Context(), "a", nil), "delete": s.Delete(t.Context(), "a")} {
+			if err == nil || store.ClassOf(err) != want {
+				t.Errorf("%s: %s: class %v, %v; want %v", address, what, store.ClassOf(err), err, want)
+			}
+		}
 	}
 }
