@@ -31,6 +31,21 @@ type Alerts struct {
 	TokenFile  string // file with the webhook's bearer token
 }
 
+// check refuses what would tell nobody, before anything is made.
+func (a *Alerts) check() error {
+	if a.Webhook == "" {
+		return nil
+	}
+	if a.Key == AlertKeyNone {
+		return fmt.Errorf("%w: --alert-webhook with --alert-key %s: %w", ErrUsage, AlertKeyNone, feed.ErrNone)
+	}
+	if err := feed.CheckURL(a.Webhook); err != nil {
+		return fmt.Errorf("%w: --alert-webhook: %w", ErrUsage, err)
+	}
+	_, err := a.token()
+	return err
+}
+
 // alerts keeps the alerts of the server's box, and tells them.
 type alerts struct {
 	spool   *alert.Spool

@@ -101,5 +101,5 @@ func (c *Config) limits() error {
 	if c.InFlight < 0 || c.Connections < 1 {
 		return fmt.Errorf("%w: --in-flight %d and --connections %d must be above zero", ErrUsage, c.InFlight, c.Connections)
 	}
-	return nil
+	return c.Alerts.check()
 }
