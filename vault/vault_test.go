@@ -425,6 +425,11 @@ func TestNothingLeavesBeforeItIsDurable(t *testing.T) {
 	if len(o.Append) != 1 || len(o.Jobs) != 0 || o.Anchor != nil || len(o.Replies) != 0 {
 		t.Fatalf("before the fsync: %d entries, %d jobs, %d replies", len(o.Append), len(o.Jobs), len(o.Replies))
 	}
+	// A host that takes its time over the fsync: an anchor before it would
+	// refuse the log after a power cut.
+	if o := r.vault.Step(vault.Input{In: wire.In{NowMillis: r.now + 1}}); o.Anchor != nil || len(o.Jobs) != 0 || len(o.Replies) != 0 {
+		t.Fatal("a Step later, still before the fsync: an anchor, an evaluation or an answer")
+	}
 	o = r.vault.Step(vault.Input{In: wire.In{Durable: o.Append[0].Index}})
 	if o.Anchor == nil || len(o.Jobs) != 0 || len(o.Replies) != 0 {
 		t.Fatal("after the fsync, before the anchor: an evaluation or an answer")

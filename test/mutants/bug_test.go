@@ -1,0 +1,48 @@
+package mutants
+
+// bug is one line that is wrong.
+type bug struct {
+	name     string
+	file     string // from the top
+	was, is  string // was stands in the file once, or the bug is rotten
+	room     string // whose test
+	test     string // must fail
+	everyday bool
+}
+
+const (
+	attempt      = "vault/internal/record/attempt.go"
+	registration = "vault/internal/record/registration.go"
+	records      = "vault/internal/record"
+)
+
+// bugs: five everyday, all in a soak.
+var bugs = []bug{
+	{"evaluate before the guess is counted", "vault/recover.go", "case !verdict.Charged:", "case true:", "vault", "TestTenWrongThenTheRightOne", true},
+	{"say that the anchor was written, and do not", "vault/commit.go", "anchored{j.head, h.WriteMemory(j.memory)}", "anchored{j.head, nil}", "vault", "TestHostileHost", true},
+	{"take an expired ticket", "vault/ticket.go", " || v.nowMillis > t.ExpiresMillis", "", "vault", "TestBadVectors", true},
+	{"forgive up to the newest slot", attempt, "r.Forgiven = f.Slot", "r.Forgiven = r.Slot", records, "TestSlotForgivesNoLaterGuess", true},
+	{"let the old slot be guessed at again", attempt, "case d.Slot != r.Slot+1:", "case d.Slot > r.Slot+1:", records, "TestSlotRefuses", true},
+
+	{"let a reset forgive", "vault/internal/record/reset.go", "r.KE1, r.WrongBefore, r.Marks = [32]byte{}, 0, nil", "r.KE1, r.WrongBefore, r.Marks, r.Forgiven = [32]byte{}, 0, nil, r.Slot", records, "TestResetWaitsAndCarriesOver", false},
+	{"begin the account's count anew with each registration", registration, "case root || r.Root == [32]byte{}:", "case root || true:", records, "TestALifetimeEnds", false},
+	{"carry a proof over to another generation", attempt, "case f.Generation != r.Generation:", "case false:", records, "TestResetWaitsAndCarriesOver", false},
+	{"do not wait between attempts", attempt, "case d.NowMillis < r.waitUntilMillis(p):", "case false:", records, "TestLaterAttemptsWait", false},
+	{"destroy while the tenth attempt is open", attempt, " || d.NowMillis <= r.OpenUntilMillis", "", records, "TestTenWrongThenDestroyed", false},
+	{"call all durable at once", "vault/vault.go", "v.durable = max(v.durable, min(in.Durable, v.ledger.Head().Index))", "v.durable = v.ledger.Head().Index", "vault", "TestNothingLeavesBeforeItIsDurable", false},
+	{"take a log that does not reach the anchor", "vault/open.go", "	if !reached {", "	if false {", "vault", "TestHostileHost", false},
+	{"take any signature for the owner's", "vault/owner.go", "ok := len(j.signature) == ed25519.SignatureSize && ", "ok := true || ", "vault", "TestDeleteNeedsTheOwner", false},
+	{"take the relay's token in the box", "protocol/token/token.go", "c.Audience[0] != audience:", "false:", "vault", "TestTokens", false},
+	{"take any proof", "vault/recover.go", "if expected.Check(r.second.RecoverFinish.KE3) != nil {", "if false && expected.Check(nil) != nil {", "vault", "TestBadVectors", false},
+	{"take any transcript", "vault/register.go", "if subtle.ConstantTimeCompare(f.Transcript[:], t.Register.Transcript[:]) != 1 {", "if subtle.ConstantTimeCompare(f.Transcript[:], f.Transcript[:]) != 1 {", "vault", "TestBadVectors", false},
+	{"ask the HSM for a point that is none", "vault/request.go", "if err != nil || checkPoints(j.suite, first) != nil {", "if err != nil {", "vault", "TestBadVectors", false},
+	{"keep the old epoch's key", "vault/turn.go", "if s.err = h.DestroyEpochKey(number); s.err != nil {", "if false {", "vault", "TestDeletedMeansGone", false},
+	{"take a node of the tree unproven", "vault/internal/tree/tree.go", "if err != nil || hashPage(key, page.Bytes) != s.hash {", "if err != nil {", "vault/internal/tree", "TestChangedPagesAreFound", false},
+	{"chain no entry to the one before it", "vault/internal/ledger/ledger.go", "	h.Write(entry)", "	h.Write(nil)", "vault/internal/ledger", "TestHostileLogs", false},
+	{"do not compare the ticket of a second trip", "protocol/channel/box.go", "plaintext, err = unpad(padded)\n	if err != nil {\n		return nil, nil, err\n	}\n	return plaintext, &Peer{t}, nil\n}\n\n// SealAnswer", "return padded, &Peer{t}, nil\n}\n\n// SealAnswer", "protocol/channel", "TestConversation", false},
+	{"let an HSM multiply what is no point of the form", "hsm/soft/scalar.go", "if len(point) != p256PointBytes {", "if false {", "hsm/soft", "TestContract", false},
+	{"do not sync the log", "host/node/log.go", "	start := time.Now()\n	if err := l.file.Sync(); err != nil {", "	start := time.Now()\n	if err := error(nil); err != nil {", "host/node", "TestPowerCuts", false},
+	{"count no account at the relay", "host/relay/relay.go", "!r.accounts.take(claims.Account, r.config.Now()) || ", "", "host/relay", "TestAccountFlood", false},
+	{"log who asks", "host/relay/relay.go", `Debug("request", "outcome", outcome, `, `Debug("request", "outcome", outcome, "asks", req.Header.Get("Authorization"), `, "cmd/internal/canary", "TestHostNeverSeesSecret", false},
+	{"leave the secret in the pipe's frame", "host/node/pipe.go", "clear(answer[:cap(answer)])", "", "cmd/internal/canary", "TestHostNeverSeesSecret", false},
+}
