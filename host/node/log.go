@@ -23,9 +23,10 @@ const (
 
 // Errors of a log.
 var (
-	// ErrDamaged: entries that had been durable are broken or missing. The
-	// log is not opened: put the folder back from where its bytes are whole.
-	ErrDamaged = errors.New("node: the log is damaged")
+	// ErrDamaged: entries or pages that had been durable are broken or
+	// missing. Put log and records back, together, from where their bytes are
+	// whole.
+	ErrDamaged = errors.New("node: what was durable is damaged")
 
 	// ErrFull: the disk has no room. Nothing that was acknowledged is lost;
 	// make room and start again.

@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -38,6 +39,8 @@ func OpenPages(path string, fatal func(error)) (*Pages, error) {
 	options := &pebble.Options{
 		Cache: cache, MemTableSize: pagesMemTableBytes, Logger: pagesLogger{fatal},
 		FormatMajorVersion: pebble.FormatNewest,
+		// Whoever reads is told, by the error: it need not end the program here.
+		EventListener: &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}},
 	}
 	for i := range options.Levels {
 		options.Levels[i] = level
@@ -45,9 +48,18 @@ func OpenPages(path string, fatal func(error)) (*Pages, error) {
 	db, err := pebble.Open(path, options)
 	if err != nil {
 		cache.Unref()
-		return nil, fmt.Errorf("node: opening the records: %w", outOfRoom(err))
+		return nil, fmt.Errorf("node: opening the records: %w", ofPages(err))
 	}
 	return &Pages{db, cache}, nil
+}
+
+// ofPages names what a person can do something about: damage, a full disk.
+func ofPages(err error) error {
+	if pebble.IsCorruptionError(err) {
+		what, _, _ := strings.Cut(err.Error(), "\n")
+		return fmt.Errorf("%w: %s", ErrDamaged, what)
+	}
+	return outOfRoom(err)
 }
 
 // pagesLogger says nothing of what goes well.
@@ -68,7 +80,7 @@ func (p *Pages) Read(keys [][]byte) ([][]byte, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("node: reading the records: %w", err)
+			return nil, fmt.Errorf("node: reading the records: %w", ofPages(err))
 		}
 		values[i] = append([]byte(nil), value...)
 		if err := done.Close(); err != nil {
