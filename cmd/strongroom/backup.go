@@ -26,9 +26,15 @@ const warningsShownMax = 20
 type backupCmd struct {
 	Paths []string `arg:"" optional:"" help:"Files and folders. SQLite databases in them are taken as they stand at one moment, even while somebody writes." type:"existingpath"`
 	leaveFlags
+	scheduledFlags
 }
 
-func (c *backupCmd) Run(s *session) (err error) {
+// Run makes a backup, and writes down how it ended.
+func (c *backupCmd) Run(s *session) error {
+	return s.watched(c.scheduledFlags, func() error { return c.run(s) })
+}
+
+func (c *backupCmd) run(s *session) (err error) {
 	unlock, err := s.folder.Lock()
 	if err != nil {
 		return err

@@ -40,6 +40,7 @@ type commands struct {
 	Check     checkCmd     `cmd:"" help:"Check that the backup is whole."`
 	Forget    forgetCmd    `cmd:"" help:"Forget old backups, by rules or by name."`
 	Prune     pruneCmd     `cmd:"" help:"Remove what no backup needs any more."`
+	Schedule  scheduleCmd  `cmd:"" help:"Have this system back up daily, hourly, or at a time of day."`
 	Password  passwordCmd  `cmd:"" help:"Change the password, or switch from the 64-digit key to a password."`
 	Key       keyCmd       `cmd:"" help:"Show the 64-digit key, or switch to it from the password (--only)."`
 	Status    statusCmd    `cmd:"" help:"Show what is set up, what the vault counts, and the newest backup."`
@@ -110,6 +111,9 @@ func report(term *terminal.Terminal, err error) int {
 		return exitOK
 	}
 	story := explain(err)
+	if loud := (*loudError)(nil); errors.As(err, &loud) {
+		fmt.Fprint(term.Err, loud.said)
+	}
 	story.Happened = rooms.Replace(story.Happened)
 	if term.JSON {
 		if err := term.Event("error", story); errors.Is(err, io.ErrClosedPipe) {

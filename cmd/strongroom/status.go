@@ -40,6 +40,7 @@ type statusEvent struct {
 	Storage    string            `json:"storageError,omitempty"`
 	Vault      *vaultEvent       `json:"vault,omitempty"`
 	Warning    string            `json:"warning,omitempty"`
+	LastRun    *folder.LastRun   `json:"lastRun,omitempty"`
 }
 
 type vaultEvent struct {
@@ -78,7 +79,7 @@ func (c *statusCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	e := statusEvent{Stage: settings.Stage, Way: settings.Way, Repository: settings.Repository, Paths: append([]string{}, settings.Paths...)}
+	e := statusEvent{Stage: settings.Stage, Way: settings.Way, Repository: settings.Repository, Paths: append([]string{}, settings.Paths...), LastRun: s.folder.LastRun()}
 	if settings.Way != folder.ByPassword && (c.Watch || c.Save != "") {
 		return &usageError{"no vault keeps your key: there is nothing to watch or to sign"}
 	}
@@ -203,6 +204,7 @@ func (s *session) tellStatus(settings *folder.Settings, e *statusEvent) {
 	default:
 		t.Row("", "no backup yet")
 	}
+	tellLastRun(&t, e.LastRun)
 	if v := e.Vault; v != nil {
 		t.Row("Vault", v.URL+", account "+v.Account)
 		if v.Error != "" {

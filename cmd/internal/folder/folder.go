@@ -141,7 +141,7 @@ func escapeGlob(path string) string { return globEscapes.Replace(path) }
 // way it can be called again, and never leaves a key behind that no settings
 // tell of. What else lies in the folder stays.
 func (f Folder) Forget() error {
-	if err := errors.Join(remove(f.KeyFile()), remove(f.Card()), f.DropProof(), os.RemoveAll(f.State())); err != nil {
+	if err := errors.Join(remove(f.KeyFile()), remove(f.Card()), f.DropProof(), remove(filepath.Join(f.Path, lastRunName)), os.RemoveAll(f.State())); err != nil {
 		return err
 	}
 	return remove(filepath.Join(f.Path, settingsName))
