@@ -26,6 +26,8 @@ func TestMain(m *testing.M) {
 		exitOn(playBackup(os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5:]))
 	case "fixture":
 		exitOn(playFixture(os.Args[1], os.Args[2]))
+	case "prune":
+		exitOn(playPrune(os.Args[1], os.Args[2], os.Args[3]))
 	case "restore":
 		exitOn(playRestore(os.Args[1], os.Args[2], os.Args[3]))
 	default:
