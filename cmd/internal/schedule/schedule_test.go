@@ -143,8 +143,8 @@ func TestCrontabKeepsTheOthers(t *testing.T) {
 // The plist is well-formed, and says what it should to a reader of its own.
 func TestPlist(t *testing.T) {
 	for when, calendar := range map[string]map[string]any{"hourly": {"Minute": "0"}, "21:30": {"Hour": "21", "Minute": "30"}} {
-		files := job(t, when).Files(Launchd, "/Users/anna", "")
-		if len(files) != 1 || !strings.HasPrefix(files[0].Path, "/Users/anna/Library/LaunchAgents/strongroom.backup.") {
+		files := job(t, when).Files(Launchd, "/anna", "")
+		if len(files) != 1 || !strings.HasPrefix(files[0].Path, "/anna/Library/LaunchAgents/strongroom.backup.") {
 			t.Fatal(files)
 		}
 		got := parsePlist(t, files[0].Text)
@@ -229,7 +229,9 @@ func plistValue(t *testing.T, d *xml.Decoder) (v any, kind string, end bool) {
 					all = append(all, v)
 				}
 			case "true", "false":
-				d.Skip()
+				if _, err := d.Token(); err != nil { // its end
+					t.Fatal(err)
+				}
 				return x.Name.Local == "true", "bool", false
 			}
 			var s string
