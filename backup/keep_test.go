@@ -56,11 +56,11 @@ func (k *writeKiller) Delete(ctx context.Context, name string) error {
 // forgets and prunes, and every snapshot that is left against its shadow. What
 // is stored stays in proportion to what is live.
 func TestKeptIsWhatThereWas(t *testing.T) {
-	snapshots, kills := soak.Size(30, 2000), soak.Size(8, 600)
+	snapshots, kills, keep := soak.Size(30, 2000), soak.Size(8, 600), 12
 	if raceEnabled && !soak.Long() {
-		snapshots, kills = 10, 3
+		snapshots, kills, keep = 12, 3, 4
 	}
-	const seed, keep = 20261124, 12
+	const seed = 20261124
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	home, repo := t.TempDir(), t.TempDir()
 	root, stateDir := filepath.Join(home, "data"), filepath.Join(home, "state")
