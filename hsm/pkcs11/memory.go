@@ -58,7 +58,9 @@ func (s *memoryStore) Read(place int) (raw []byte, err error) {
 // Two holders who looked at the same time both make an object, for neither
 // makes the other's go away, and whichever looks second sees two: so never both
 // believe that they wrote, as long as the token shows an object to every
-// session when C_CreateObject has returned.
+// session when C_CreateObject has returned. Where there is an older object, its
+// destruction lets only one of them pass already, in a token that says to the
+// second that it is gone; SoftHSM2 does.
 func (s *memoryStore) Write(place int, raw []byte) error {
 	for _, o := range s.seen[place] {
 		if err := s.destroy(o); err != nil {
