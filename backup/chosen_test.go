@@ -158,4 +158,5 @@ func TestChosenFilesTellNothing(t *testing.T) {
 			t.Errorf("chosen files of %d bytes tell: %d of %d", bytes, right, n)
 		}
 	}
+	soak.Tried(t, "P10", "files of the storage's choice, twice", 2*n, 2*n)
 }

@@ -283,4 +283,5 @@ func TestStorageCanNotTellTheOrderOfFiles(t *testing.T) {
 		planted = append(planted, trial{second, signs(see(second))})
 	}
 	report(t, "planted: packs in the order of files", planted, false)
+	soak.Tried(t, "P10", "backups of files in one of two orders", n, min(n, 60))
 }

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,8 @@ type runner struct {
 	executions int
 	diskMax    int64
 	scratch    string
+	runs       int // binaries run so far; each has a folder of its own
+	diskNow    atomic.Int64
 	diskPeak   atomic.Int64
 	report     report
 }
@@ -156,9 +159,16 @@ func (r *runner) fuzz(m room, binary, target string) {
 
 // binary runs a test binary in its package's folder and gives what it said.
 func (r *runner) binary(m room, limit time.Duration, binary string, arguments ...string) (string, error) {
+	r.runs++
+	temporary := filepath.Join(r.scratch, strconv.Itoa(r.runs)) // short: sockets have names of at most 108 bytes
+	if err := os.Mkdir(temporary, 0o700); err != nil {
+		return "", err
+	}
+	defer func() { _ = removeAll(temporary); r.diskNow.Store(bytesIn(r.scratch)) }()
 	command := exec.Command(binary, arguments...)
 	command.Dir = m.dir
-	command.Env = append(os.Environ(), "STRONGROOM_SOAK=1", "TMPDIR="+r.scratch)
+	command.Env = append(os.Environ(), "STRONGROOM_SOAK=1", "TMPDIR="+temporary)
+	ownGroup(command)
 	var output strings.Builder
 	command.Stdout, command.Stderr = &output, &output
 	if err := command.Start(); err != nil {
@@ -173,11 +183,11 @@ func (r *runner) binary(m room, limit time.Duration, binary string, arguments ..
 		case err := <-ended:
 			return output.String(), err
 		case <-deadline:
-			command.Process.Kill()
+			killGroup(command)
 			return output.String(), errors.Join(fmt.Errorf("not done after %v", limit), <-ended)
 		case <-pause.C:
-			if n := r.diskPeak.Load(); n > r.diskMax {
-				command.Process.Kill()
+			if n := r.diskNow.Load(); n > r.diskMax {
+				killGroup(command)
 				return output.String(), errors.Join(fmt.Errorf("%d MiB of temporary files, at most %d", n>>20, r.diskMax>>20), <-ended)
 			}
 		}
@@ -192,7 +202,9 @@ func (r *runner) watchDisk(stop chan struct{}) {
 		case <-stop:
 			return
 		case <-pause.C:
-			r.diskPeak.Store(max(r.diskPeak.Load(), bytesIn(r.scratch)))
+			n := bytesIn(r.scratch)
+			r.diskNow.Store(n)
+			r.diskPeak.Store(max(r.diskPeak.Load(), n))
 		}
 	}
 }

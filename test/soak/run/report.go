@@ -166,7 +166,7 @@ func (r *report) text() []byte {
 	})
 	for _, w := range r.rows {
 		fmt.Fprintf(&b, "| %s | %s %s | %d | %d | %s | %v | %s |\n", w.promise, w.room, w.name, w.tried, w.least, w.what,
-			w.took.Round(100*time.Millisecond), cmp.Or(w.failure, "held"))
+			w.took.Round(100*time.Millisecond), cmp.Or(strings.ReplaceAll(w.failure, "\n", "; "), "held"))
 	}
 	if r.transcript.Len() > 0 {
 		fmt.Fprintf(&b, "\n## What failed\n\n```\n%s```\n", r.transcript.String())

@@ -25,8 +25,24 @@ const (
 )
 
 type listed struct {
-	ImportPath, Dir                    string
-	Imports, TestGoFiles, XTestGoFiles []string
+	ImportPath, Dir           string
+	Imports, GoFiles          []string
+	TestGoFiles, XTestGoFiles []string
+}
+
+// contract notes the functions of a contract that come to a size, as
+// "storetest.Run".
+func (p listed) contract(sized map[string]bool) error {
+	uses, err := parse(p.Dir, p.GoFiles, nil)
+	if err != nil {
+		return err
+	}
+	for name := range uses.used {
+		if reached := uses.closure(name); ast.IsExported(name) && (reached[sizes] || reached[tries]) {
+			sized[path.Base(p.ImportPath)+"."+name] = true
+		}
+	}
+	return nil
 }
 
 // room is a package with what it has to run in a soak.
@@ -36,12 +52,12 @@ type room struct {
 	tests []string        // those that come to soak.Size, soak.Long or soak.Tried
 	mute  []string        // of these, those that never come to soak.Tried
 	fuzz  []string        // every fuzz target
-	sized map[string]bool // packages that give sizes: soak, and contracts that use it
+	sized map[string]bool // functions of contracts that have sizes: "storetest.Run"
 }
 
 // roster reads the module at top and gives the rooms that have anything to run.
 func roster(top string) ([]room, error) {
-	command := exec.Command("go", "list", "-tags", tags, "-json=ImportPath,Dir,Imports,TestGoFiles,XTestGoFiles", "./...")
+	command := exec.Command("go", "list", "-tags", tags, "-json=ImportPath,Dir,Imports,GoFiles,TestGoFiles,XTestGoFiles", "./...")
 	command.Dir = top
 	command.Env = append(os.Environ(), "CGO_ENABLED=1") // or hsm/pkcs11 has none
 	var stderr bytes.Buffer
@@ -51,7 +67,7 @@ func roster(top string) ([]room, error) {
 		return nil, fmt.Errorf("go list: %w\n%s", err, stderr.Bytes())
 	}
 	var packages []listed
-	sized := map[string]bool{"soak": true}
+	sized := map[string]bool{}
 	for decoder := json.NewDecoder(bytes.NewReader(output)); ; {
 		var p listed
 		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
@@ -60,8 +76,10 @@ func roster(top string) ([]room, error) {
 			return nil, err
 		}
 		packages = append(packages, p)
-		if slices.Contains(p.Imports, soakPath) { // a contract: storetest.Run
-			sized[path.Base(p.ImportPath)] = true
+		if slices.Contains(p.Imports, soakPath) {
+			if err := p.contract(sized); err != nil {
+				return nil, err
+			}
 		}
 	}
 	var rooms []room
@@ -81,15 +99,9 @@ func roster(top string) ([]room, error) {
 
 // read adds what the files of one package, together, declare.
 func (r *room) read(files []string) error {
-	set, uses := token.NewFileSet(), names{sized: r.sized, used: map[string]map[string]bool{}}
-	for _, name := range files {
-		file, err := parser.ParseFile(set, filepath.Join(r.dir, name), nil, parser.SkipObjectResolution)
-		if err != nil {
-			return err
-		}
-		for _, d := range file.Decls {
-			uses.collect(d)
-		}
+	uses, err := parse(r.dir, files, r.sized)
+	if err != nil {
+		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(uses.used)) {
 		switch reached := uses.closure(name); {
@@ -120,6 +132,20 @@ type names struct {
 	used  map[string]map[string]bool
 }
 
+func parse(dir string, files []string, sized map[string]bool) (names, error) {
+	set, uses := token.NewFileSet(), names{sized: sized, used: map[string]map[string]bool{}}
+	for _, name := range files {
+		file, err := parser.ParseFile(set, filepath.Join(dir, name), nil, parser.SkipObjectResolution)
+		if err != nil {
+			return uses, err
+		}
+		for _, d := range file.Decls {
+			uses.collect(d)
+		}
+	}
+	return uses, nil
+}
+
 func (n names) collect(d ast.Decl) {
 	switch d := d.(type) {
 	case *ast.FuncDecl:
@@ -147,10 +173,10 @@ func (n names) note(name string, declared ast.Node) {
 		case *ast.SelectorExpr:
 			x, ok := at.X.(*ast.Ident)
 			switch {
-			case !ok || !n.sized[x.Name]:
-			case x.Name != "soak" || at.Sel.Name == "Tried":
+			case !ok:
+			case x.Name == "soak" && at.Sel.Name == "Tried", n.sized[x.Name+"."+at.Sel.Name]:
 				n.used[name][tries] = true
-			default:
+			case x.Name == "soak":
 				n.used[name][sizes] = true
 			}
 		case *ast.Ident:

@@ -43,6 +43,7 @@ func TestDirect(t *testing.T) { n := soak.Size(1, 2); soak.Tried(t, "P7", "x", n
 func TestThrough(t *testing.T) { var r rig; r.loop() }
 func TestMute(t *testing.T) { _ = runs }
 func TestContract(t *testing.T) { storetest.Run(t, nil) }
+func TestOther(t *testing.T) { storetest.Bytes(1, 2) }
 func FuzzOne(f *testing.F) {}
 func plain() {}
 `)
@@ -53,7 +54,7 @@ func (r rig) loop() { told(runs) }
 func told(n int) { soak.Tried(nil, "P1", "x", n, runs) }
 func TestMain(m *testing.M) { _ = runs }
 `)
-	r := room{dir: folder, sized: map[string]bool{"soak": true, "storetest": true}}
+	r := room{dir: folder, sized: map[string]bool{"storetest.Run": true}}
 	if err := r.read([]string{"a_test.go", "b_test.go"}); err != nil {
 		t.Fatal(err)
 	}
