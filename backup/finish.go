@@ -51,6 +51,7 @@ func (b *run) toRemember() iter.Seq[*seen] {
 			if it.seen != nil && !it.refused && !yield(it.seen) {
 				return
 			}
+			b.meter.step(it.Full)
 		}
 	}
 }

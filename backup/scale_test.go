@@ -1,0 +1,76 @@
+package backup
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"strongroom/store/dir"
+	"strongroom/test/soak"
+)
+
+// liveBytes backs up a folder of n small files and gives what is live on the
+// heap when all of them are done and the list is about to be written.
+func liveBytes(t *testing.T, n int, again bool) (live int64, steps int) {
+	t.Helper()
+	const perFolder = 1000
+	root, state := filepath.Join(t.TempDir(), "media"), t.TempDir()
+	for i := range n {
+		folder := filepath.Join(root, fmt.Sprintf("%04d", i/perFolder))
+		if i%perFolder == 0 {
+			if err := os.MkdirAll(folder, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("IMG-%08d.jpg", i)), fmt.Appendf(nil, "picture %d", i), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st, err := dir.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := mustCreate(t, st)
+	if again {
+		mustBackup(t, r, state, root)
+	}
+	report, err := r.Backup(t.Context(), []string{root}, BackupOptions{StateDir: state, Progress: func(p Progress) {
+		if steps++; p.Phase == PhaseFinish && live == 0 {
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			live = int64(m.HeapAlloc)
+		}
+	}})
+	if err != nil || report.Files != n || live == 0 {
+		t.Fatalf("%+v %v", report, err)
+	}
+	return live, steps
+}
+
+// fileBytesMax is what a file may cost in memory while a backup runs: its
+// path, what the system says of it, its segment's id and place. The packs that
+// are being filled come on top, whatever the number of files.
+const fileBytesMax = 900
+
+// What a backup holds grows with the number of files by little each, whether
+// they are new or known.
+func TestMemoryOfManyFiles(t *testing.T) {
+	n := soak.Size(6000, 500_000)
+	if raceEnabled {
+		n = 3000
+	}
+	const few = 500
+	for _, again := range []bool{false, true} {
+		small, _ := liveBytes(t, few, again)
+		large, steps := liveBytes(t, n, again)
+		each := (large - small) / int64(n-few)
+		t.Logf("known before: %v: %d bytes for each file, %d progress reports", again, each, steps)
+		if each > fileBytesMax {
+			t.Errorf("known before: %v: %d bytes for each file, at most %d", again, each, fileBytesMax)
+		}
+	}
+	soak.Tried(t, "P13", "small files in one backup", n, min(n, 3000))
+}
