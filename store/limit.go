@@ -61,8 +61,12 @@ func (s *limited) Put(ctx context.Context, name string, data []byte) error {
 }
 
 func (s *limited) Get(ctx context.Context, name string, offset, length int64) ([]byte, error) {
+	return s.GetInto(ctx, name, offset, length, nil)
+}
+
+func (s *limited) GetInto(ctx context.Context, name string, offset, length int64, buf []byte) ([]byte, error) {
 	watch, _, down := s.watch(ctx)
-	data, err := s.Store.Get(watch, name, offset, length)
+	data, err := GetInto(watch, s.Store, name, offset, length, buf)
 	if err == nil {
 		err = take(ctx, s.down, int64(len(data))-down.Load())
 	}

@@ -81,9 +81,13 @@ func (s *patient) settle(ctx context.Context, name string, data []byte, taken er
 	return Classed(Temporary, fmt.Errorf("%w: %w", ErrUnknown, err))
 }
 
-func (s *patient) Get(ctx context.Context, name string, offset, length int64) (data []byte, err error) {
+func (s *patient) Get(ctx context.Context, name string, offset, length int64) ([]byte, error) {
+	return s.GetInto(ctx, name, offset, length, nil)
+}
+
+func (s *patient) GetInto(ctx context.Context, name string, offset, length int64, buf []byte) (data []byte, err error) {
 	err = s.try(ctx, func() error {
-		data, err = s.Store.Get(ctx, name, offset, length)
+		data, err = GetInto(ctx, s.Store, name, offset, length, buf)
 		return err
 	})
 	return data, err

@@ -35,9 +35,13 @@ func (s *watchful) Delete(ctx context.Context, name string) error {
 	return s.call(ctx, "delete "+name, ErrUnknown, func(ctx context.Context) error { return s.Store.Delete(ctx, name) })
 }
 
-func (s *watchful) Get(ctx context.Context, name string, offset, length int64) (data []byte, err error) {
+func (s *watchful) Get(ctx context.Context, name string, offset, length int64) ([]byte, error) {
+	return s.GetInto(ctx, name, offset, length, nil)
+}
+
+func (s *watchful) GetInto(ctx context.Context, name string, offset, length int64, buf []byte) (data []byte, err error) {
 	err = s.call(ctx, "get "+name, nil, func(ctx context.Context) error {
-		data, err = s.Store.Get(ctx, name, offset, length)
+		data, err = GetInto(ctx, s.Store, name, offset, length, buf)
 		return err
 	})
 	return data, err

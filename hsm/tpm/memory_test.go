@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-tpm/tpm2"
@@ -24,13 +25,13 @@ func TestTornMemory(t *testing.T) {
 	old := 0
 	for i := range 2 * 2 * parts { // each command of a write into each of the slots
 		h.at.nvBytes = slotBytes/parts + 1
-		writes := 0
+		var writes atomic.Int64 // over one line, and the next
 		p.set(func(command []byte) verdict {
 			if commandCode(command) != uint32(tpm2.TPMCCNVWrite) {
-				return verdict{cut: writes > i/2%parts} // and nothing after the stop
+				return verdict{cut: writes.Load() > int64(i/2%parts)} // and nothing after the stop
 			}
-			writes++
-			return verdict{cut: writes > i/2%parts && i%2 == 0, lose: writes > i/2%parts && i%2 == 1}
+			over := writes.Add(1) > int64(i/2%parts)
+			return verdict{cut: over && i%2 == 0, lose: over && i%2 == 1}
 		})
 		if err := h.WriteMemory(value(i + 1)); !errors.Is(err, hal.ErrGone) {
 			t.Fatalf("write %d was stopped: %v", i, err)
