@@ -65,7 +65,7 @@ func (r *report) failed(room, name string, err error) {
 var (
 	verdictLine = regexp.MustCompile(`^--- (PASS|FAIL|SKIP): (\w+) \(([0-9.]+)s\)`)
 	startLine   = regexp.MustCompile(`^=== (?:RUN|CONT|NAME) +(\w+)`)
-	triedLine   = regexp.MustCompile(`soak: (P\d+): tried (\d+) of (\d+) (.+)$`)
+	triedLine   = regexp.MustCompile(`soak: (\w+): tried (\d+) of (\d+) (.+)$`)
 	execsLine   = regexp.MustCompile(`execs: (\d+)`)
 )
 

@@ -73,6 +73,9 @@ func TestReportJudges(t *testing.T) {
     a_test.go:9: soak: P8: tried 5 of 10 flips
     a_test.go:9: P8: this run did too little: 5 of 10 flips
 --- FAIL: TestShort (0.01s)
+=== RUN   TestScale
+    a_test.go:9: soak: scale: tried 9 of 9 records
+--- PASS: TestScale (0.00s)
 === RUN   TestMute
 --- PASS: TestMute (0.00s)
 === RUN   TestSkipped
@@ -82,7 +85,7 @@ func TestReportJudges(t *testing.T) {
     a_test.go:9: soak: P8: tried 10 of 10 flips
 `
 	r := report{out: io.Discard, began: time.Now(), executions: fuzzExecutions}
-	r.tested(room{name: "a", tests: []string{"TestGood", "TestShort", "TestMute", "TestSkipped", "TestHung", "TestMissing"}}, output, errors.New("killed"))
+	r.tested(room{name: "a", tests: []string{"TestGood", "TestScale", "TestShort", "TestMute", "TestSkipped", "TestHung", "TestMissing"}}, output, errors.New("killed"))
 	r.fuzzed("a", "FuzzGood", "fuzz: elapsed: 3s, execs: 10 (9/sec)\nfuzz: elapsed: 4s, execs: 1500000 (9/sec)\nPASS\n", nil, time.Second, 1_500_000)
 	r.fuzzed("a", "FuzzShort", "fuzz: elapsed: 3s, execs: 10 (9/sec)\nPASS\n", nil, time.Second, 1_500_000)
 	r.fuzzed("a", "FuzzNone", "PASS\n", nil, time.Second, 1_500_000)
@@ -92,7 +95,7 @@ func TestReportJudges(t *testing.T) {
 		verdicts[w.name] = w.failure
 	}
 	want := map[string]string{
-		"TestGood": "", "TestShort": "fail", "TestMute": "did too little", "TestSkipped": "skip",
+		"TestGood": "", "TestScale": "", "TestShort": "fail", "TestMute": "did too little", "TestSkipped": "skip",
 		"TestHung": "did not end: killed", "TestMissing": "did not end: killed",
 		"FuzzGood": "", "FuzzShort": "did too little", "FuzzNone": "did too little", "FuzzBad": "exit status 1",
 	}
@@ -102,7 +105,7 @@ func TestReportJudges(t *testing.T) {
 		}
 	}
 	text := string(r.text())
-	if !strings.Contains(text, "| P7 | a TestGood | 1000 | 1000 | bad vectors | 1m1.5s | held |") || !strings.Contains(text, "**8 of 10 lines failed.**") {
+	if !strings.Contains(text, "| P7 | a TestGood | 1000 | 1000 | bad vectors | 1m1.5s | held |") || !strings.Contains(text, "**8 of 11 lines failed.**") {
 		t.Errorf("%s", text)
 	}
 }
