@@ -8,6 +8,7 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"time"
 
 	"strongroom/protocol/wire"
 	"strongroom/vault"
@@ -69,7 +70,7 @@ func Open(c Config) (*Box, error) {
 	}
 	// The anchor has a hand of its own: no login waits behind other logins'
 	// multiplications for its commit.
-	b.workers.Go(func() { b.work(b.memory) })
+	b.workers.Go(b.anchor)
 	go b.loop()
 	return b, nil
 }
@@ -103,6 +104,35 @@ func (b *Box) Err() error {
 func (b *Box) Close() {
 	b.once.Do(func() { close(b.stop) })
 	<-b.stopped
+}
+
+// anchorRestMax bounds how long the hand that writes the HSM's memory rests.
+const anchorRestMax = 10 * time.Millisecond
+
+// anchor writes the HSM's memory, and rests twice as long as each write took:
+// entries that come meanwhile are anchored together. A token whose write costs
+// as much as two logins' multiplications would otherwise do little else.
+func (b *Box) anchor() {
+	for {
+		select {
+		case j := <-b.memory:
+			began := time.Now()
+			r := j.Run(b.hal)
+			rest := time.NewTimer(min(2*time.Since(began), anchorRestMax))
+			select {
+			case b.done <- r:
+			case <-b.stop:
+				return
+			}
+			select {
+			case <-rest.C:
+			case <-b.stop:
+				return
+			}
+		case <-b.stop:
+			return
+		}
+	}
 }
 
 func (b *Box) work(jobs <-chan vault.Job) {
