@@ -131,6 +131,9 @@ func (s *session) askWay() (folder.Way, error) {
 // chooseWay asks until one of the two ways, told before, is chosen.
 func (s *session) chooseWay() (folder.Way, error) {
 	for {
+		if !s.term.Interactive() {
+			return "", &usageError{"--by is missing, and there is no terminal to ask on: give --by password or --by key"}
+		}
 		said, err := orAsk(s.term, "", "by", "1 or 2?")
 		if err != nil {
 			return "", err

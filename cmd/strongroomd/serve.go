@@ -163,7 +163,8 @@ func greet(w io.Writer, v *serve.Server) {
 	if n := v.Fleet.Policy.Lifetime; n > 0 {
 		fmt.Fprintf(w, "             %d wrong ones in an account's life, then only its owner's key registers it anew\n", n)
 	}
-	fmt.Fprintf(w, "             waits between them: %s\n\n", serve.WaitsText(v.Fleet.Policy.WaitsMillis))
+	fmt.Fprintf(w, "             waits between them: %s\n", serve.WaitsText(v.Fleet.Policy.WaitsMillis))
+	fmt.Fprintf(w, "             what is deleted or destroyed is shredded when its epoch ends, every %v\n\n", serve.EpochOf(v.Fleet))
 	switch v.Fleet.HSM {
 	case soft.Kind:
 		greetSoft(w, v)

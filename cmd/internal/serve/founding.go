@@ -149,6 +149,15 @@ func (c *Config) policy() (bundle.Policy, error) {
 	}, nil
 }
 
+// EpochOf is how long a fleet's epochs last. Documents of First light say
+// nothing: a day.
+func EpochOf(f *bundle.Fleet) time.Duration {
+	if f.Policy.EpochMillis == 0 {
+		return EpochDefault
+	}
+	return time.Duration(f.Policy.EpochMillis) * time.Millisecond
+}
+
 func (c *Config) suite() (*opaque.Suite, error) {
 	switch c.Suite {
 	case "", SuiteP256:
@@ -178,7 +187,7 @@ func (c *Config) sameFleet(f *bundle.Fleet) error {
 	if delay := time.Duration(f.Policy.ResetMillis) * time.Millisecond; c.ResetDelay != 0 && c.ResetDelay != delay {
 		return differs("--reset-delay", delay, c.ResetDelay)
 	}
-	if epoch := time.Duration(f.Policy.EpochMillis) * time.Millisecond; c.Epoch != 0 && c.Epoch != epoch {
+	if epoch := EpochOf(f); c.Epoch != 0 && c.Epoch != epoch {
 		return differs("--epoch", epoch, c.Epoch)
 	}
 	if c.Waits != "" {
