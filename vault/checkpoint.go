@@ -25,7 +25,6 @@ const (
 type saving struct {
 	checkpoint ledger.Checkpoint // without its root until the pages are given out
 	epochs     ledger.Epochs     // the newest seals it
-	retires    bool              // the epochs before the newest end with it
 	records    []*held
 	leaves     []tree.Leaf
 	pages      []wire.Page

@@ -95,7 +95,7 @@ func (v *Vault) load(p tree.Path) {
 //     a guess: its plaintext has not the MAC that the tree proves for the path.
 //  2. It says that there is no such page: so does nobody whose tree has the leaf.
 func (v *Vault) openRecord(p tree.Path, mac tree.MAC, page []byte) (*held, error) {
-	plaintext, epoch, err := v.epochs.Open(v.recordLabel(p), nil, page)
+	plaintext, epoch, err := v.epochs.Open(recordLabel(v.fleet.ID, p), nil, page)
 	if err != nil {
 		return nil, fmt.Errorf("%w: record %x: %w", ErrRecord, p, err)
 	}
@@ -109,8 +109,6 @@ func (v *Vault) openRecord(p tree.Path, mac tree.MAC, page []byte) (*held, error
 	}
 	return &held{account: account, record: r, epoch: epoch}, nil
 }
-
-func (v *Vault) recordLabel(p tree.Path) string { return recordLabel(v.fleet.ID, p) }
 
 // arrive shelves a record and lets everybody go on who waits for it. Who came
 // by a path alone, to a record that does not exist, has nothing to do there.

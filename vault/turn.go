@@ -54,7 +54,7 @@ type turn struct {
 }
 
 // between tells whether there are two epochs.
-func (v *Vault) between() bool { return len(v.epochs.List()) > 1 }
+func (v *Vault) between() bool { return v.epochs.Count() > 1 }
 
 // turnEpoch does what can be done now.
 func (v *Vault) turnEpoch(asked bool) {
@@ -196,7 +196,7 @@ func (t *turn) enterCheckpoint(v *Vault, s *saving) {
 
 // keptCheckpoint goes over to the epochs of a checkpoint.
 func (t *turn) keptCheckpoint(v *Vault, s *saving) {
-	before, after := len(v.epochs.List()), len(s.epochs.List())
+	before, after := v.epochs.Count(), s.epochs.Count()
 	v.epochs = s.epochs
 	v.ledger.Enter(s.epochs)
 	switch {

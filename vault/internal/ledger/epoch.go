@@ -49,6 +49,9 @@ func (e Epochs) List() (list []Epoch) {
 	return list
 }
 
+// Count is how many there are.
+func (e Epochs) Count() int { return len(e.held) }
+
 // Number is that of the newest.
 func (e Epochs) Number() uint64 { return e.held[len(e.held)-1].Number }
 
