@@ -99,6 +99,25 @@ func (s *session) key() (client.Key, error) {
 	return key, err
 }
 
+// alone opens the repository of a folder that is set up, for one that changes
+// it: no other run of this folder comes in between.
+func (s *session) alone(do func(*folder.Settings, *client.Key, *backup.Repository) error) (err error) {
+	unlock, err := s.folder.Lock()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	settings, key, err := s.enabledFolder()
+	if err != nil {
+		return err
+	}
+	repo, err := s.openRepository(settings, &key)
+	if err != nil {
+		return err
+	}
+	return do(settings, &key, repo)
+}
+
 // openRepository opens the repository of the settings.
 // The key comes by pointer, here and everywhere: TestNoKeyInATrace says why.
 func (s *session) openRepository(settings *folder.Settings, key *client.Key) (*backup.Repository, error) {

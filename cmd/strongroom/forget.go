@@ -55,23 +55,16 @@ func (c *forgetCmd) rules() backup.KeepRules {
 		Yearly: c.KeepYearly, Within: backup.Span(c.KeepWithin)}
 }
 
-func (c *forgetCmd) Run(s *session) (err error) {
+func (c *forgetCmd) Run(s *session) error {
 	if len(c.Backups) == 0 && c.rules().Empty() {
 		return &usageError{"say what to keep (--keep-daily 7 --keep-weekly 5 ...) or name the backups to forget"}
 	}
-	unlock, err := s.folder.Lock()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, unlock()) }()
-	settings, key, err := s.enabledFolder()
-	if err != nil {
-		return err
-	}
-	repo, err := s.openRepository(settings, &key)
-	if err != nil {
-		return err
-	}
+	return s.alone(func(settings *folder.Settings, key *client.Key, repo *backup.Repository) error {
+		return c.forget(s, settings, key, repo)
+	})
+}
+
+func (c *forgetCmd) forget(s *session, settings *folder.Settings, key *client.Key, repo *backup.Repository) error {
 	report, err := repo.Forget(s.ctx, backup.ForgetOptions{
 		StateDir: s.folder.State(), Snapshots: c.Backups, Rules: c.rules(), Device: c.Device, Path: c.Path, DryRun: c.DryRun,
 	})
@@ -84,12 +77,12 @@ func (c *forgetCmd) Run(s *session) (err error) {
 	if err := s.tellForget(report, c.DryRun); err != nil {
 		return err
 	}
-	if warning := s.leaveMarks(settings, &key, report.Heads); warning != "" {
+	if warning := s.leaveMarks(settings, key, report.Heads); warning != "" {
 		s.term.Note("WARNING  %s", warning)
 	}
 	if c.Prune && !c.DryRun {
 		p := pruneCmd{MaxUnused: percent(backup.PruneUnusedMax), Grace: backup.PruneGrace}
-		return p.prune(s, settings, &key, repo)
+		return p.prune(s, settings, key, repo)
 	}
 	return nil
 }

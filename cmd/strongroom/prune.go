@@ -44,21 +44,10 @@ func (p *percent) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func (c *pruneCmd) Run(s *session) (err error) {
-	unlock, err := s.folder.Lock()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, unlock()) }()
-	settings, key, err := s.enabledFolder()
-	if err != nil {
-		return err
-	}
-	repo, err := s.openRepository(settings, &key)
-	if err != nil {
-		return err
-	}
-	return c.prune(s, settings, &key, repo)
+func (c *pruneCmd) Run(s *session) error {
+	return s.alone(func(settings *folder.Settings, key *client.Key, repo *backup.Repository) error {
+		return c.prune(s, settings, key, repo)
+	})
 }
 
 func (c *pruneCmd) prune(s *session, settings *folder.Settings, key *client.Key, repo *backup.Repository) error {

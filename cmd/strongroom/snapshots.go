@@ -13,11 +13,7 @@ type snapshotsCmd struct{}
 const timeForm = "2006-01-02 15:04"
 
 func (c *snapshotsCmd) Run(s *session) error {
-	settings, key, err := s.enabledFolder()
-	if err != nil {
-		return err
-	}
-	repo, err := s.openRepository(settings, &key)
+	repo, err := s.repository()
 	if err != nil {
 		return err
 	}
