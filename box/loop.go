@@ -59,6 +59,8 @@ func (b *Box) gather(in *vault.Input) {
 			in.Found = append(in.Found, more.Found...)
 			in.Epoch = in.Epoch || more.Epoch
 			in.Stopping = in.Stopping || more.Stopping
+			in.Ticks += more.Ticks
+			in.Received = append(in.Received, more.Received...)
 		case r := <-b.done:
 			in.Done = append(in.Done, r)
 		default:
@@ -81,10 +83,14 @@ func (p *backlog) add(o vault.Output) {
 	p.out.Alerts = append(p.out.Alerts, o.Alerts...)
 	p.out.Counts.Add(o.Counts)
 	p.out.Reads = append(p.out.Reads, o.Reads...)
+	p.out.Sends = append(p.out.Sends, o.Sends...)
+	if o.Island != nil {
+		p.out.Island = o.Island
+	}
 	if o.Checkpoint != nil { // the one before was kept: it is not in here any more
 		p.out.Pages, p.out.Checkpoint = o.Pages, o.Checkpoint
 	}
-	p.full = p.full || len(o.Append)+len(o.Replies)+len(o.Alerts)+len(o.Reads) > 0 || o.Checkpoint != nil || o.Counts != wire.Counts{}
+	p.full = p.full || len(o.Append)+len(o.Replies)+len(o.Alerts)+len(o.Reads)+len(o.Sends) > 0 || o.Island != nil || o.Checkpoint != nil || o.Counts != wire.Counts{}
 }
 
 // nextJob and nextOut give a nil channel, on which select never sends, when

@@ -23,6 +23,7 @@ const (
 	keyChannel = "channel" // the P-256 half of the channel's KEM
 	keyAKE     = "ake"     // OPAQUE's server key
 	keyStatus  = "status"  // signs statuses
+	keyBox     = "box"     // a box's identity, of an island of several
 )
 
 const (
@@ -61,7 +62,15 @@ type Founding struct {
 	Isolation string // what keeps the box from its host: "none", "process", "machine", "enclave"
 	Rollback  string // what keeps the durable memory from being put back: "file", "token", "tpm"
 	Alert     []byte // the operator's public key for alerts, of the channel's KEM; nil for none
+
+	// Of an island of several boxes: MakeIdentity made each one's key.
+	Boxes      []bundle.Box
+	Custodians [][]byte // Ed25519 public keys
+	Quorum     uint8    // of the custodians
 }
+
+// MakeIdentity makes a box's identity in an empty HSM.
+func MakeIdentity(h hal.HAL) (key []byte, err error) { return h.MakeSigningKey(keyBox) }
 
 // Make makes a fleet of one island in an empty HSM: its document, whose hash
 // the clients pin, and the island's keys as the HSM sealed them.
@@ -69,6 +78,7 @@ func Make(h hal.HAL, f Founding) (document, sealedIsland []byte, err error) {
 	fleet := bundle.Fleet{
 		Version: bundle.Version, Suite: f.Suite.ID(), KEM: hpke.MLKEM768P256().ID(), Policy: f.Policy,
 		Issuers: f.Issuers, HSM: h.Kind(), Isolation: f.Isolation, Rollback: f.Rollback, Alert: f.Alert,
+		Boxes: f.Boxes, Custodians: f.Custodians, Quorum: f.Quorum,
 	}
 	if err := h.Random(fleet.ID[:]); err != nil {
 		return nil, nil, err

@@ -4,6 +4,8 @@
 package bundle
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,6 +20,7 @@ const Version = 1
 const (
 	DocumentBytesMax = 8 << 10
 	issuersMax       = 8
+	custodiansMax    = 16
 	nameBytesMax     = 64
 	keyBytesMax      = 4 << 10
 	attemptsMax      = 10 // a promise: no fleet may give more guesses
@@ -55,6 +58,27 @@ type Fleet struct {
 	// Alert is the operator's public HPKE key (of KEM) that events of accounts
 	// are sealed to; none: the vault tells the operator of no account.
 	Alert []byte `cbor:"13,keyasint,omitempty"`
+
+	// Boxes are those of the island; none: it has one, without an identity.
+	Boxes []Box `cbor:"14,keyasint,omitempty"`
+
+	// Custodians may, Quorum of them together, start an island again that has
+	// no majority. Ed25519 public keys (RFC 8032); none: nobody may.
+	Custodians [][]byte `cbor:"15,keyasint,omitempty"`
+	Quorum     uint8    `cbor:"16,keyasint,omitempty"`
+}
+
+// Box is one box of an island.
+type Box struct {
+	Key      []byte `cbor:"1,keyasint"` // its identity: ECDSA P-256, SEC1 compressed, in its HSM
+	HSM      string `cbor:"2,keyasint"` // as Fleet.HSM
+	Rollback string `cbor:"3,keyasint"` // as Fleet.Rollback
+}
+
+// ID names the box.
+func (b Box) ID() wire.BoxID {
+	hash := sha256.Sum256(b.Key)
+	return wire.BoxID(hash[:wire.BoxIDBytes])
 }
 
 // Policy is what no admin call can raise.
@@ -145,7 +169,35 @@ func (f *Fleet) validate() error {
 	if err := f.Policy.validateWaits(); err != nil {
 		return err
 	}
+	if err := f.validateBoxes(); err != nil {
+		return err
+	}
 	return f.validateIssuers()
+}
+
+// validateBoxes: an even number of boxes survives no more losses than one
+// less, and asks for more to agree.
+func (f *Fleet) validateBoxes() error {
+	n := len(f.Boxes)
+	if n != 0 && n != 3 && n != 5 && n != 7 {
+		return fmt.Errorf("%w: an island of %d boxes, where 1, 3, 5 or 7 are allowed", ErrDocument, n)
+	}
+	seen := map[wire.BoxID]bool{}
+	for _, b := range f.Boxes {
+		if len(b.Key) != wire.BoxKeyBytes || seen[b.ID()] || len(b.HSM) > nameBytesMax || len(b.Rollback) > nameBytesMax {
+			return fmt.Errorf("%w: box %s", ErrDocument, b.ID())
+		}
+		seen[b.ID()] = true
+	}
+	if len(f.Custodians) > custodiansMax || int(f.Quorum) > len(f.Custodians) || (f.Quorum == 0) != (len(f.Custodians) == 0) {
+		return fmt.Errorf("%w: %d of %d custodians", ErrDocument, f.Quorum, len(f.Custodians))
+	}
+	for i, c := range f.Custodians {
+		if len(c) != wire.OwnerKeyBytes || slices.ContainsFunc(f.Custodians[:i], func(o []byte) bool { return bytes.Equal(o, c) }) {
+			return fmt.Errorf("%w: custodian %d", ErrDocument, i+1)
+		}
+	}
+	return nil
 }
 
 // validateWaits: no wait before the first attempt, none shorter than the one

@@ -101,6 +101,7 @@ func (in In) Validate() error {
 			c.length("value", len(v), 0, PageBytesMax)
 		}
 	}
+	c.received(in.Received)
 	return c.result()
 }
 
@@ -126,6 +127,8 @@ func (o Out) Validate() error {
 		c.value("reply", (len(r.Sealed) == 0) != (r.Refused == ""))
 	}
 	c.pages(o)
+	c.sends(o.Sends)
+	c.island(o.Island)
 	return c.result()
 }
 

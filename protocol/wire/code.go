@@ -35,4 +35,8 @@ const (
 	CodeRelayToken  Code = "relay-token"  // the relay token was refused
 	CodeTooLarge    Code = "too-large"    // over RequestBytesMax
 	CodeRateLimited Code = "rate-limited" // over the limits of the account or the address
+
+	// CodeElsewhere is between boxes and nodes: another box leads, this one did
+	// nothing. No client sees it.
+	CodeElsewhere Code = "elsewhere"
 )

@@ -14,6 +14,10 @@ type In struct {
 	Found     []Found   `cbor:"6,keyasint,omitempty"` // answers to Out.Reads
 	Kept      uint64    `cbor:"7,keyasint,omitempty"` // the checkpoint of this serial is on stable storage
 	Epoch     bool      `cbor:"8,keyasint,omitempty"` // begin a new epoch now, not only when it is time
+
+	// Of an island of several boxes (spec/island.md).
+	Ticks    uint32     `cbor:"9,keyasint,omitempty"`  // of TickMillis each, since the last In
+	Received []Received `cbor:"10,keyasint,omitempty"` // from other boxes, in the order in which they came
 }
 
 // Request is one sealed request.
@@ -37,6 +41,10 @@ type Out struct {
 	// comes with the last of them: all of them or none.
 	Pages      []Page      `cbor:"6,keyasint,omitempty"`
 	Checkpoint *Checkpoint `cbor:"7,keyasint,omitempty"`
+
+	// Of an island of several boxes.
+	Sends  []Send        `cbor:"8,keyasint,omitempty"`
+	Island *IslandReport `cbor:"9,keyasint,omitempty"` // when it is another one than before
 }
 
 // Read asks for pages that the node keeps for the box.

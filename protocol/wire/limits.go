@@ -47,13 +47,22 @@ const (
 	workersMax    = 1024
 )
 
+// Limits of an island of several boxes.
+const (
+	TickMillis   = 50      // of the Raft clock
+	BoxesMax     = 7       // boxes of an island
+	PeerBytesMax = 1 << 20 // one message between boxes
+)
+
 // Fixed lengths, in bytes.
 const (
 	GenerationBytes = 16
 	FleetIDBytes    = 16
+	BoxIDBytes      = 16
 	ChallengeBytes  = 32
 	DeviceBytes     = 16
 	OwnerKeyBytes   = 32 // Ed25519 public key, RFC 8032
 	SignatureBytes  = 64 // Ed25519 signature, RFC 8032; ECDSA P-256, r and s
 	StatusKeyBytes  = 33 // ECDSA P-256 public key, SEC1 compressed
+	BoxKeyBytes     = 33 // the same, a box's identity
 )

@@ -137,11 +137,14 @@ func AppendIn(b []byte, in In) ([]byte, error) {
 	for {
 		part := in
 		part.Found, in.Found = group(in.Found, Found.bytes)
-		part.Requests = nil
+		part.Requests, part.Received = nil, nil
 		if len(in.Found) == 0 {
 			part.Requests, in.Requests = group(in.Requests, func(r Request) int { return len(r.Sealed) })
 		}
-		last := len(in.Found)+len(in.Requests) == 0
+		if len(in.Found)+len(in.Requests) == 0 {
+			part.Received, in.Received = group(in.Received, func(r Received) int { return len(r.Bytes) })
+		}
+		last := len(in.Found)+len(in.Requests)+len(in.Received) == 0
 		if !last {
 			part.Kept = 0 // what was read before it comes before it
 		}
@@ -149,7 +152,7 @@ func AppendIn(b []byte, in In) ([]byte, error) {
 		if b, err = AppendFrame(b, part); err != nil || last {
 			return b, err
 		}
-		in.Epoch = false
+		in.Epoch, in.Ticks = false, 0
 	}
 }
 
@@ -187,6 +190,10 @@ func (o Out) cut() (part Out, rest *Out) {
 	if part.Replies, o.Replies = group(o.Replies, func(r Reply) int { return len(r.Sealed) }); len(o.Replies) > 0 {
 		return part, &o
 	}
+	if part.Sends, o.Sends = group(o.Sends, func(s Send) int { return len(s.Bytes) }); len(o.Sends) > 0 {
+		return part, &o
+	}
+	part.Island, o.Island = o.Island, nil
 	if part.Reads, o.Reads = group(o.Reads, func(Read) int { return 0 }); len(o.Reads) > 0 {
 		return part, &o
 	}

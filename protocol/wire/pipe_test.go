@@ -72,7 +72,7 @@ func TestPipeRefuses(t *testing.T) {
 		"trailing byte":     frameOf(PipeVersion, byte(FrameIn), append(bytes.Clone(payload), 0)),
 		"no payload":        frameOf(PipeVersion, byte(FrameIn), nil),
 		"not CBOR":          frameOf(PipeVersion, byte(FrameIn), []byte("hello")),
-		"unknown field":     frameOf(PipeVersion, byte(FrameIn), []byte{0xa2, 1, 1, 9, 1}),
+		"unknown field":     frameOf(PipeVersion, byte(FrameIn), []byte{0xa2, 1, 1, 23, 1}),
 		"duplicate key":     frameOf(PipeVersion, byte(FrameIn), []byte{0xa2, 1, 1, 1, 1}),
 		"longer integer":    frameOf(PipeVersion, byte(FrameIn), []byte{0xa1, 1, 0x18, 1}),
 		"indefinite length": frameOf(PipeVersion, byte(FrameIn), []byte{0xbf, 1, 1, 0xff}),
