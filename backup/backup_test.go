@@ -46,6 +46,17 @@ func mustRestore(t testing.TB, r *Repository, snapshot, stateDir string) string 
 	return target
 }
 
+// wantRestored restores a snapshot, compares it with what there was, and takes
+// what was restored away again: a long run restores thousands.
+func wantRestored(t testing.TB, r *Repository, snapshot string, want shadow) {
+	t.Helper()
+	target := mustRestore(t, r, snapshot, "")
+	wantSame(t, want, takeShadow(t, filepath.Join(target, "data")))
+	if err := os.RemoveAll(target); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func mustCheck(t testing.TB, r *Repository) {
 	t.Helper()
 	report, err := r.Check(t.Context(), CheckOptions{ReadData: true})
@@ -109,8 +120,7 @@ func TestRestoredIsWhatThereWas(t *testing.T) {
 		t.Fatal(len(infos), len(shadows), err)
 	}
 	for _, i := range rnd.Perm(len(infos))[:restores] {
-		target := mustRestore(t, r, infos[i].ID, "")
-		wantSame(t, shadows[infos[i].ID], takeShadow(t, filepath.Join(target, "data")))
+		wantRestored(t, r, infos[i].ID, shadows[infos[i].ID])
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"strongroom/store"
 	"strongroom/store/mem"
+	"strongroom/test/soak"
 )
 
 // bent is a store in which one object is not as it was written.
@@ -143,8 +144,8 @@ func lostFiles(report RestoreReport) (out []string) {
 // random places.
 func TestDamageIsNamedAndTheRestRestores(t *testing.T) {
 	s := makeSmall(t)
-	mutations, restoreEvery := 500, 5
-	if raceEnabled {
+	mutations, restoreEvery := soak.Size(500, 10_000), 5
+	if raceEnabled && !soak.Long() {
 		mutations, restoreEvery = 60, 10
 	}
 	rnd := rand.New(rand.NewPCG(14, 1))
@@ -164,6 +165,7 @@ func TestDamageIsNamedAndTheRestRestores(t *testing.T) {
 			t.Fatalf("mutation %d: damage of %s at %d was not named", i, o.Name, at)
 		}
 	}
+	soak.Tried(t, "P14", "mutations of one object each, named", mutations, mutations)
 }
 
 func TestPacksLostTakeOnlyWhatTheyHold(t *testing.T) {

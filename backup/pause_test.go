@@ -83,6 +83,7 @@ func TestPausedAtEveryCall(t *testing.T) {
 					t.Fatalf("call %d", call)
 				}
 				if !reached {
+					x.close()
 					break
 				}
 				tried++
@@ -91,6 +92,7 @@ func TestPausedAtEveryCall(t *testing.T) {
 				}
 				x.whole(true)
 				x.quiet()
+				x.close()
 				rescued += x.tally.rescued
 			}
 			t.Log(tried, "calls;", rescued, "packs rescued")

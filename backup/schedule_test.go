@@ -36,6 +36,7 @@ func TestAnyScheduleKeepsEverySnapshotWhole(t *testing.T) {
 			x.round()
 		}
 		x.quiet()
+		x.close()
 		total.add(x.tally)
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
@@ -63,6 +64,7 @@ func (a *tally) add(b tally) {
 // stage is a repository, its devices, and the shadow of each snapshot.
 type stage struct {
 	t       *testing.T
+	home    string
 	seed    uint64
 	rnd     *rand.Rand
 	st      store.Store
@@ -91,15 +93,22 @@ func newStage(t *testing.T, seed uint64) *stage {
 		rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(len(x.pool))}).Read(b)
 		x.pool = append(x.pool, b)
 	}
-	home := t.TempDir()
+	x.home = t.TempDir()
 	for i := range 3 {
-		d := &actor{filepath.Join(home, fmt.Sprint(i), "data"), filepath.Join(home, fmt.Sprint(i), "state")}
+		d := &actor{filepath.Join(x.home, fmt.Sprint(i), "data"), filepath.Join(x.home, fmt.Sprint(i), "state")}
 		if err := os.MkdirAll(d.root, 0o755); err != nil {
 			t.Fatal(err)
 		}
 		x.devices = append(x.devices, d)
 	}
 	return x
+}
+
+// close frees the disk: a long run has thousands of stages.
+func (x *stage) close() {
+	if err := os.RemoveAll(x.home); err != nil {
+		x.t.Fatal(err)
+	}
 }
 
 // edit gives a device other files, out of the pool.

@@ -25,6 +25,7 @@ const (
 	testLimit      = 60 * time.Minute // of one room
 	fuzzLimit      = 30 * time.Minute // of one target
 	diskPause      = 2 * time.Second
+	diskMax        = 4 << 30 // of a whole run: a test frees as it goes
 )
 
 func main() {
@@ -32,7 +33,7 @@ func main() {
 	only := flag.String("only", "", "run only what matches, as \"room Name\"")
 	flag.StringVar(&r.reports, "reports", "docs/soak", "where the report goes")
 	flag.IntVar(&r.executions, "executions", fuzzExecutions, "of each fuzz target; fewer than the default is said in the report")
-	flag.Int64Var(&r.diskMax, "disk", 24<<30, "bytes of temporary files at which the run is stopped")
+	flag.Int64Var(&r.diskMax, "disk", diskMax, "bytes of temporary files at which the run is stopped")
 	flag.Parse()
 	if err := r.run(*only); err != nil {
 		fmt.Fprintln(os.Stderr, "soak:", err)
@@ -214,7 +215,7 @@ func bytesIn(folder string) (n int64) {
 	filepath.WalkDir(folder, func(_ string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
 			if info, err := d.Info(); err == nil {
-				n += info.Size()
+				n += diskBytes(info)
 			}
 		}
 		return nil
