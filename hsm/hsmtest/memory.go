@@ -2,152 +2,256 @@ package hsmtest
 
 import (
 	"bytes"
-	"errors"
-	"sync/atomic"
-	"testing"
+	"crypto/cipher"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+	"time"
 
 	"strongroom/vault/hal"
 )
 
-func durableMemory(t *testing.T, m Maker) {
-	h := m.New(t)
-	if got := must(h.ReadMemory())(t); got != nil {
-		t.Fatalf("a new memory holds %d bytes", len(got))
-	}
-	for _, n := range []int{1, hal.MemoryBytes, 7, 0, 57} {
-		want := bytes.Repeat([]byte{byte(n)}, n)
-		if err := h.WriteMemory(want); err != nil {
-			t.Fatal(err)
-		}
-		if got := must(h.ReadMemory())(t); !bytes.Equal(got, want) {
-			t.Fatalf("%d bytes: read %d", n, len(got))
-		}
-		h = m.Reopen(t, h)
-		if got := must(h.ReadMemory())(t); !bytes.Equal(got, want) {
-			t.Fatalf("%d bytes: read %d after reopening", n, len(got))
-		}
-	}
-	if err := h.WriteMemory(make([]byte, hal.MemoryBytes+1)); err == nil {
-		t.Fatal("took more than its size")
-	}
-	if got := must(h.ReadMemory())(t); len(got) != 57 {
-		t.Fatal("a refused write changed it")
-	}
+// KindMemory is how Memory names itself.
+const KindMemory = "memory"
+
+// epochPlaces is how many epoch keys a Memory holds.
+const epochPlaces = 16
+
+// Memory is one holder of an HSM that is nothing but memory: fast, for tests
+// of many boxes. It keeps the whole contract, for P-256. Restore does to it
+// what no token or TPM lets anybody do.
+type Memory struct {
+	chip *chip
+
+	// All guarded by chip.mu.
+	seen   uint64 // the chip's writes that this holder knows of
+	broken error  // closed, or a write whose outcome is not known
+	judge  func() Fault
 }
 
-// taken: two holders of one memory. The later one to write has it, the other
-// finds out before it writes anything, and for ever.
-func taken(t *testing.T, m Maker) {
-	write := func(h hal.HAL, value string) {
-		t.Helper()
-		if err := h.WriteMemory([]byte(value)); err != nil {
-			t.Fatalf("%q: %v", value, err)
-		}
-	}
-	for _, writes := range []int{1, 2, 3, 4} { // of the later one: each slot last, both slots over
-		older := m.New(t)
-		write(older, "older")
-		later := m.Rival(t, older)
-		if got := must(later.ReadMemory())(t); string(got) != "older" {
-			t.Fatalf("the later one reads %q", got)
-		}
-		write(older, "older still") // before the later one wrote, it is the holder
-		if err := later.WriteMemory([]byte("too late")); !errors.Is(err, hal.ErrTaken) {
-			t.Fatalf("the later one did not read what is there: %v", err)
-		}
-		later = m.Rival(t, older)
-		for range writes {
-			write(later, "later")
-		}
-		for range 3 {
-			if err := older.WriteMemory([]byte("a guess")); !errors.Is(err, hal.ErrTaken) {
-				t.Fatalf("after %d writes of another: %v", writes, err)
-			}
-		}
-		if got := must(later.ReadMemory())(t); string(got) != "later" {
-			t.Fatalf("a refused write left %q", got)
-		}
-		must(older.ReadMemory())(t) // to know what is there does not make it the holder again
-		if err := older.WriteMemory([]byte("a guess")); !errors.Is(err, hal.ErrTaken) {
-			t.Fatalf("after reading what the other wrote: %v", err)
-		}
-		write(later, "later still")
-		if err := later.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if err := older.WriteMemory([]byte("a guess")); !errors.Is(err, hal.ErrTaken) {
-			t.Fatalf("alone again: %v", err)
-		}
-		older = m.Reopen(t, older)
-		if got := must(older.ReadMemory())(t); string(got) != "later still" {
-			t.Fatalf("opened again: %q", got)
-		}
-		write(older, "older again")
-	}
+// chip is the HSM itself, whoever holds it.
+type chip struct {
+	keys *Keys
+
+	mu     sync.Mutex // guards what follows
+	rand   io.Reader
+	named  map[string]key // those of keys apart
+	epochs map[uint64]cipher.AEAD
+	memory []byte // nil: never written
+	writes uint64 // and restores
 }
 
-// NoWindow is a Faulty whose holders are never both answered.
-type NoWindow interface{ NoWindow() }
+// State is what time changes in an HSM: its durable memory and its epoch keys.
+type State struct {
+	memory []byte
+	epochs map[uint64]cipher.AEAD
+}
 
-// twoAtOnce lets one holder write while another one does, at each step of it:
-// one of them has the memory afterwards, and what it wrote stands. The other's
-// write may have been answered, in a provider's window, but its next is not.
-func twoAtOnce(t *testing.T, m Faulty) {
-	raced := 0
-	for at := int64(1); ; at++ {
-		h := m.New(t)
-		if err := h.WriteMemory([]byte("before")); err != nil {
-			t.Fatal(err)
-		}
-		rival := m.Rival(t, h)
-		if got := must(rival.ReadMemory())(t); string(got) != "before" {
-			t.Fatalf("the rival reads %q", got)
-		}
-		must(h.ReadMemory())(t) // its sessions are open again where the rival's opening took them
-		var steps atomic.Int64
-		var inside error
-		m.Judge(t, h, func() Fault {
-			if steps.Add(1) == at {
-				inside = rival.WriteMemory([]byte("rival"))
-			}
-			return Fault{}
-		})
-		outside := h.WriteMemory([]byte("holder"))
-		m.Judge(t, h, nil)
-		if steps.Load() < at {
-			break
-		}
-		raced++
-		if _, none := m.(NoWindow); none && outside == nil && inside == nil {
-			t.Fatalf("step %d: both writes were answered", at)
-		}
-		for who, err := range map[string]error{"the holder": outside, "the rival": inside} {
-			if err != nil && !errors.Is(err, hal.ErrTaken) {
-				t.Fatalf("step %d, %s: %v", at, who, err)
-			}
-		}
-		first := map[string]error{"holder": outside, "rival": inside}
-		next := map[string]error{"rival": rival.WriteMemory([]byte("rival"))}
-		next["holder"] = h.WriteMemory([]byte("holder"))
-		kept := ""
-		for who, err := range next {
-			switch {
-			case err == nil && (kept != "" || first[who] != nil):
-				t.Fatalf("step %d: first %v, then %v", at, first, next)
-			case err == nil:
-				kept = who
-			case !errors.Is(err, hal.ErrTaken):
-				t.Fatalf("step %d, %s again: %v", at, who, err)
-			}
-		}
-		if err := rival.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if got := must(m.Reopen(t, h).ReadMemory())(t); kept == "" || string(got) != kept {
-			t.Fatalf("step %d: %q was kept, read %q", at, kept, got)
-		}
+var _ hal.HAL = (*Memory)(nil)
+
+// NewMemory makes an HSM of an island with these keys, and all else its own:
+// identity, epoch keys, durable memory. Everything that it draws comes from
+// rand, so that a test with a seed can be run again.
+func NewMemory(k *Keys, rand io.Reader) *Memory {
+	return &Memory{chip: &chip{keys: k, rand: rand, named: map[string]key{}, epochs: map[uint64]cipher.AEAD{}}}
+}
+
+// Again opens the same HSM for another holder, with no faults: the machine
+// started again, or is a second one.
+func (m *Memory) Again() *Memory {
+	m.chip.mu.Lock()
+	defer m.chip.mu.Unlock()
+	return &Memory{chip: m.chip, seen: m.chip.writes}
+}
+
+// Judge says what happens to each step of m from now on; nil is nothing.
+func (m *Memory) Judge(judge func() Fault) {
+	m.chip.mu.Lock()
+	defer m.chip.mu.Unlock()
+	m.judge = judge
+}
+
+// Snapshot is what somebody has who copied the files of an HSM that is files.
+func (m *Memory) Snapshot() State {
+	m.chip.mu.Lock()
+	defer m.chip.mu.Unlock()
+	return State{bytes.Clone(m.chip.memory), maps.Clone(m.chip.epochs)}
+}
+
+// Restore puts them back. Who holds it finds its memory taken.
+func (m *Memory) Restore(s State) {
+	m.chip.mu.Lock()
+	defer m.chip.mu.Unlock()
+	m.chip.memory, m.chip.epochs = bytes.Clone(s.memory), maps.Clone(s.epochs)
+	m.chip.writes++
+}
+
+// Kind names the provider.
+func (m *Memory) Kind() string { return KindMemory }
+
+// Format keeps the keys out of every verb.
+func (*Memory) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "hsmtest.Memory(hidden)") }
+
+// step is one step of a call: do is made under the chip's lock, once or, where
+// a fault hits it, perhaps not. A lasting step needs room, and breaks m when
+// its outcome is not known.
+func (m *Memory) step(lasting bool, do func(c *chip) error) error {
+	m.chip.mu.Lock()
+	judge := m.judge
+	m.chip.mu.Unlock()
+	var f Fault
+	if judge != nil {
+		f = judge() // which may call us
 	}
-	if raced < 2 {
-		t.Fatalf("%d steps: nothing was tried", raced)
+	if f.Wait > 0 {
+		time.Sleep(f.Wait)
 	}
+	m.chip.mu.Lock()
+	defer m.chip.mu.Unlock()
+	switch {
+	case m.broken != nil:
+		return m.broken
+	case f.Kind == Full && lasting:
+		return hal.ErrFull
+	case f.Kind == Cut || f.Kind == Lost:
+		if f.Kind == Lost {
+			_ = do(m.chip)
+		}
+		if lasting {
+			m.broken = fmt.Errorf("%w: whether it was written is not known", hal.ErrGone)
+		}
+		return hal.ErrGone
+	}
+	return do(m.chip)
+}
+
+// Random fills p.
+func (m *Memory) Random(p []byte) error {
+	return m.step(false, func(c *chip) error {
+		_, err := io.ReadFull(c.rand, p)
+		return err
+	})
+}
+
+// ReadMemory gives the durable memory.
+func (m *Memory) ReadMemory() (p []byte, err error) {
+	err = m.step(false, func(c *chip) error {
+		p = bytes.Clone(c.memory)
+		return nil
+	})
+	return p, err
+}
+
+// WriteMemory looks, and then writes if nobody else did: in two steps, of
+// which the second one looks and writes at once.
+func (m *Memory) WriteMemory(p []byte) error {
+	if len(p) > hal.MemoryBytes {
+		return fmt.Errorf("hsmtest: the durable memory holds %d bytes", hal.MemoryBytes)
+	}
+	look := func(c *chip) error {
+		if m.seen != c.writes {
+			return hal.ErrTaken
+		}
+		return nil
+	}
+	if err := m.step(true, look); err != nil {
+		return err
+	}
+	return m.step(true, func(c *chip) error {
+		if err := look(c); err != nil {
+			return err
+		}
+		c.memory = append([]byte{}, p...)
+		c.writes++
+		m.seen = c.writes
+		return nil
+	})
+}
+
+// Seal seals under the island's key.
+func (m *Memory) Seal(aad, plaintext []byte) (sealed []byte, err error) {
+	err = m.step(false, func(c *chip) (err error) {
+		sealed, err = sealValue(c.rand, c.keys.seal, aad, plaintext)
+		return err
+	})
+	return sealed, err
+}
+
+// Open opens what Seal sealed, at any HSM of the island.
+func (m *Memory) Open(aad, sealed []byte) (plaintext []byte, err error) {
+	err = m.step(false, func(c *chip) (err error) {
+		plaintext, err = openValue(c.keys.seal, aad, sealed, hal.ErrSealed)
+		return err
+	})
+	return plaintext, err
+}
+
+// MakeEpochKey makes the key of an epoch.
+func (m *Memory) MakeEpochKey(epoch uint64) error {
+	return m.step(true, func(c *chip) error {
+		switch {
+		case c.epochs[epoch] != nil:
+			return hal.ErrKeyExists
+		case len(c.epochs) == epochPlaces:
+			return hal.ErrFull
+		}
+		c.epochs[epoch] = newAEAD(c.rand)
+		return nil
+	})
+}
+
+// DestroyEpochKey forgets it, but for what Snapshot gave.
+func (m *Memory) DestroyEpochKey(epoch uint64) error {
+	return m.step(true, func(c *chip) error {
+		delete(c.epochs, epoch)
+		return nil
+	})
+}
+
+// EpochKeys lists them.
+func (m *Memory) EpochKeys() (epochs []uint64, err error) {
+	err = m.step(false, func(c *chip) error {
+		epochs = slices.Sorted(maps.Keys(c.epochs))
+		return nil
+	})
+	return epochs, err
+}
+
+// SealEpoch seals under the key of an epoch.
+func (m *Memory) SealEpoch(epoch uint64, aad, plaintext []byte) (sealed []byte, err error) {
+	if len(plaintext) > hal.EpochPlaintextMax {
+		return nil, fmt.Errorf("hsmtest: an epoch key seals at most %d bytes", hal.EpochPlaintextMax)
+	}
+	err = m.step(false, func(c *chip) (err error) {
+		k := c.epochs[epoch]
+		if k == nil {
+			return hal.ErrNoKey
+		}
+		sealed, err = sealValue(c.rand, k, aad, plaintext)
+		return err
+	})
+	return sealed, err
+}
+
+// OpenEpoch opens what SealEpoch sealed.
+func (m *Memory) OpenEpoch(epoch uint64, aad, sealed []byte) (plaintext []byte, err error) {
+	err = m.step(false, func(c *chip) (err error) {
+		k := c.epochs[epoch]
+		if k == nil {
+			return hal.ErrNoKey
+		}
+		plaintext, err = openValue(k, aad, sealed, hal.ErrSealed)
+		return err
+	})
+	return plaintext, err
+}
+
+// Close ends this holder, not the HSM.
+func (m *Memory) Close() error {
+	m.chip.mu.Lock()
+	defer m.chip.mu.Unlock()
+	m.broken = hal.ErrGone
+	return nil
 }
