@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 
 	"strongroom/store/dir"
@@ -36,12 +35,10 @@ func liveBytes(t *testing.T, n int, again bool) (live int64, steps int) {
 	if again {
 		mustBackup(t, r, state, root)
 	}
+	before := heldBytes()
 	report, err := r.Backup(t.Context(), []string{root}, BackupOptions{StateDir: state, Progress: func(p Progress) {
 		if steps++; p.Phase == PhaseFinish && live == 0 {
-			var m runtime.MemStats
-			runtime.GC()
-			runtime.ReadMemStats(&m)
-			live = int64(m.HeapAlloc)
+			live = heldBytes() - before
 		}
 	}})
 	if err != nil || report.Files != n || live == 0 {
@@ -58,11 +55,9 @@ const fileBytesMax = 900
 // What a backup holds grows with the number of files by little each, whether
 // they are new or known.
 func TestMemoryOfManyFiles(t *testing.T) {
-	n := soak.Size(6000, 500_000)
-	if raceEnabled {
-		n = 3000
-	}
+	n := soak.Size(2000, 500_000)
 	const few = 500
+	exactHeap(t)
 	for _, again := range []bool{false, true} {
 		small, _ := liveBytes(t, few, again)
 		large, steps := liveBytes(t, n, again)
@@ -72,5 +67,5 @@ func TestMemoryOfManyFiles(t *testing.T) {
 			t.Errorf("known before: %v: %d bytes for each file, at most %d", again, each, fileBytesMax)
 		}
 	}
-	soak.Tried(t, "P13", "small files in one backup", n, min(n, 3000))
+	soak.Tried(t, "P13", "small files in one backup", n, min(n, 2000))
 }
