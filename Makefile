@@ -35,6 +35,7 @@ fuzz: go ## every fuzz target, FUZZ_TIME each (15s)
 soak: go tools ## the long sizes of all tests, 1.5 million executions of each fuzz target: about an hour, report in docs/soak (ONLY=regexp: a part)
 	@./.ci/tpm
 	./.ci/hsm
+	./.ci/network
 	$(GO) run ./test/soak/run -only "$(ONLY)" $(SOAK_FLAGS)
 
 bench: bench-go bench-login ## all benchmarks; the last table: what a login costs the vault, and what each HSM call
