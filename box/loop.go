@@ -60,6 +60,9 @@ func (b *Box) gather(in *vault.Input) {
 			in.Epoch = in.Epoch || more.Epoch
 			in.Stopping = in.Stopping || more.Stopping
 			in.Ticks += more.Ticks
+			if len(more.Order) > 0 {
+				in.Order = more.Order
+			}
 			in.Received = append(in.Received, more.Received...)
 		case r := <-b.done:
 			in.Done = append(in.Done, r)

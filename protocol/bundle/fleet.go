@@ -192,6 +192,9 @@ func (f *Fleet) validateBoxes() error {
 	if len(f.Custodians) > custodiansMax || int(f.Quorum) > len(f.Custodians) || (f.Quorum == 0) != (len(f.Custodians) == 0) {
 		return fmt.Errorf("%w: %d of %d custodians", ErrDocument, f.Quorum, len(f.Custodians))
 	}
+	if n > 0 && f.Quorum == 0 {
+		return fmt.Errorf("%w: an island of several boxes needs custodians to start", ErrDocument)
+	}
 	for i, c := range f.Custodians {
 		if len(c) != wire.OwnerKeyBytes || slices.ContainsFunc(f.Custodians[:i], func(o []byte) bool { return bytes.Equal(o, c) }) {
 			return fmt.Errorf("%w: custodian %d", ErrDocument, i+1)

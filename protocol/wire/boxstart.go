@@ -102,6 +102,7 @@ func (in In) Validate() error {
 		}
 	}
 	c.received(in.Received)
+	c.length("order", len(in.Order), 0, OrderBytesMax)
 	return c.result()
 }
 

@@ -18,6 +18,7 @@ type In struct {
 	// Of an island of several boxes (spec/island.md).
 	Ticks    uint32     `cbor:"9,keyasint,omitempty"`  // of TickMillis each, since the last In
 	Received []Received `cbor:"10,keyasint,omitempty"` // from other boxes, in the order in which they came
+	Order    []byte     `cbor:"11,keyasint,omitempty"` // a cold start's, of the custodians (bundle.Order)
 }
 
 // Request is one sealed request.

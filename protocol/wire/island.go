@@ -35,6 +35,16 @@ type IslandReport struct {
 	RootAt  uint64      `cbor:"8,keyasint"` // the Raft index that it stands for
 	Epoch   uint64      `cbor:"9,keyasint"` // this box's
 	Boxes   []BoxReport `cbor:"10,keyasint"`
+	Shown   Shown       `cbor:"11,keyasint"` // for an order of a cold start
+	Group   GroupID     `cbor:"12,keyasint"` // all zero: of none yet
+}
+
+// Shown is what a box shows of itself to custodians.
+type Shown struct {
+	Box  BoxID  `cbor:"1,keyasint"`
+	Boot Boot   `cbor:"2,keyasint"` // drawn at this start: an order for it is good for no other
+	Term uint64 `cbor:"3,keyasint"` // of the last entry of its log; 0 for none
+	Last uint64 `cbor:"4,keyasint"` // that entry's Raft index
 }
 
 // BoxReport tells of one box of the island.

@@ -49,9 +49,12 @@ const (
 
 // Limits of an island of several boxes.
 const (
-	TickMillis   = 50      // of the Raft clock
-	BoxesMax     = 7       // boxes of an island
-	PeerBytesMax = 1 << 20 // one message between boxes
+	TickMillis    = 50      // of the Raft clock
+	BoxesMax      = 7       // boxes of an island
+	PeerBytesMax  = 1 << 20 // one message between boxes
+	OrderBytesMax = 8 << 10 // an order for a cold start
+
+	peerKeyBytesMax = 2 << 10 // an HPKE key or enc between boxes
 )
 
 // Fixed lengths, in bytes.

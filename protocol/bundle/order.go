@@ -1,0 +1,107 @@
+package bundle
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"strongroom/protocol/wire"
+)
+
+// ErrOrder: an order for a cold start that does not hold. It is wrapped with
+// the reason.
+var ErrOrder = errors.New("bundle: the custodians' order does not hold")
+
+// Order is the custodians' word that an island starts again from what these
+// boxes showed: the first start of all, or one after a majority was down. It
+// opens nothing later: every start of a box draws another boot.
+type Order struct {
+	Fleet      wire.FleetID     `cbor:"1,keyasint"`
+	Shown      []wire.Shown     `cbor:"2,keyasint"`
+	Signatures []OrderSignature `cbor:"3,keyasint"`
+}
+
+// OrderSignature is one custodian's.
+type OrderSignature struct {
+	Custodian uint8  `cbor:"1,keyasint"` // place in Fleet.Custodians, from 0
+	Signature []byte `cbor:"2,keyasint"` // Ed25519 over Statement
+}
+
+// Statement is what custodians sign: a label, and fleet and boxes in the one encoding.
+func (o Order) Statement() ([]byte, error) {
+	o.Signatures = nil
+	encoded, err := wire.Encode(o)
+	return append([]byte("strongroom/v1/order"), encoded...), err
+}
+
+// ID names the run of the island that the order begins.
+func (o Order) ID() (id wire.GroupID, err error) {
+	statement, err := o.Statement()
+	hash := sha256.Sum256(statement)
+	copy(id[:], hash[:])
+	return id, err
+}
+
+// Encode gives the order's bytes.
+func (o Order) Encode() ([]byte, error) { return wire.Encode(o) }
+
+// DecodeOrder undoes Encode, or gives ErrOrder. Nothing is checked yet.
+func DecodeOrder(b []byte) (o Order, err error) {
+	if err := wire.Decode(b, &o); err != nil {
+		return o, fmt.Errorf("%w: %w", ErrOrder, err)
+	}
+	return o, nil
+}
+
+// CheckOrder tells whether enough custodians of the fleet signed an order that
+// names a majority of its boxes, each once. Error: ErrOrder.
+//
+// The attack that the majority stops: an order that names fewer could begin a
+// second island beside one that runs.
+func (f *Fleet) CheckOrder(o Order) error {
+	if o.Fleet != f.ID {
+		return fmt.Errorf("%w: it is for another fleet", ErrOrder)
+	}
+	boxes := map[wire.BoxID]bool{}
+	for _, b := range f.Boxes {
+		boxes[b.ID()] = true
+	}
+	for _, s := range o.Shown {
+		if !boxes[s.Box] {
+			return fmt.Errorf("%w: box %s is not of this fleet, or named twice", ErrOrder, s.Box)
+		}
+		delete(boxes, s.Box)
+	}
+	if len(o.Shown) <= len(f.Boxes)/2 {
+		return fmt.Errorf("%w: it names %d of %d boxes, no majority", ErrOrder, len(o.Shown), len(f.Boxes))
+	}
+	statement, err := o.Statement()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrOrder, err)
+	}
+	signed := map[uint8]bool{}
+	for _, s := range o.Signatures {
+		if int(s.Custodian) >= len(f.Custodians) || !ed25519.Verify(f.Custodians[s.Custodian], statement, s.Signature) {
+			return fmt.Errorf("%w: the signature of custodian %d", ErrOrder, s.Custodian+1)
+		}
+		signed[s.Custodian] = true
+	}
+	if len(signed) < int(f.Quorum) {
+		return fmt.Errorf("%w: %d custodians signed, %d must", ErrOrder, len(signed), f.Quorum)
+	}
+	return nil
+}
+
+// First names the box of an order that starts: the one with the newest log,
+// and of equals the one of the lowest id. The others join it.
+func (o Order) First() (first wire.Shown) {
+	for i, s := range o.Shown {
+		newer := s.Term > first.Term || s.Term == first.Term && s.Last > first.Last
+		equal := s.Term == first.Term && s.Last == first.Last
+		if i == 0 || newer || equal && string(s.Box[:]) < string(first.Box[:]) {
+			first = s
+		}
+	}
+	return first
+}
