@@ -150,8 +150,7 @@ func (r *Relay) vault(w http.ResponseWriter, req *http.Request) {
 		outcome = string(refused.code)
 		refused.write(w)
 	} else {
-		w.Header().Set("Content-Type", "application/octet-stream")
-		w.Write(reply)
+		writeWhole(w, req, reply)
 	}
 	took := time.Since(start)
 	r.config.Observe(outcome, took)

@@ -30,6 +30,7 @@ const (
 func HTTPServer(h http.Handler, l *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,
+		ConnContext:       withConn,
 		ReadHeaderTimeout: headerWithin,
 		ReadTimeout:       requestWithin,
 		WriteTimeout:      responseWithin,
@@ -51,7 +52,7 @@ func (w debugWriter) Write(p []byte) (int, error) {
 // Limit caps the connections of a listener, in all and by address; those of
 // trusted proxies count only in all.
 func Limit(l net.Listener, max, perPeer int, proxies []netip.Prefix) net.Listener {
-	return netutil.LimitListener(&peerListener{l, proxies, newCrowd[netip.Addr](perPeer)}, max)
+	return wholeListener{netutil.LimitListener(&peerListener{l, proxies, newCrowd[netip.Addr](perPeer)}, max)}
 }
 
 // peerListener closes connections of an address that holds too many: else
