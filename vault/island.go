@@ -163,16 +163,12 @@ type exchanger struct {
 func (e *exchanger) PublicKey() *ecdh.PublicKey { return e.public }
 func (e *exchanger) Curve() ecdh.Curve          { return ecdh.P256() }
 
-// ECDH gives the x coordinate (SP 800-56A §5.7.1.2), which a SEC1 compressed
-// point carries after its first byte. The HSM validates the point.
+// ECDH gives the x coordinate (SP 800-56A §5.7.1.2). The HSM validates the
+// point.
 func (e *exchanger) ECDH(peer *ecdh.PublicKey) ([]byte, error) {
 	raw := peer.Bytes() // 4 || x || y
 	compressed := append([]byte{2 | raw[64]&1}, raw[1:33]...)
-	shared, err := e.hal.Multiply(keyChannel, compressed)
-	if err != nil {
-		return nil, err
-	}
-	return shared[1:], nil
+	return e.hal.MultiplyX(keyChannel, compressed)
 }
 
 func uncompress(point []byte) (*ecdh.PublicKey, error) {

@@ -28,13 +28,12 @@ func (c curveHalf) PublicKey(string) ([]byte, error) {
 	return append([]byte{2 | raw[64]&1}, raw[1:33]...), nil
 }
 
-func (c curveHalf) Multiply(_ string, point []byte) ([]byte, error) {
+func (c curveHalf) MultiplyX(_ string, point []byte) ([]byte, error) {
 	p, err := uncompress(point)
 	if err != nil {
 		return nil, err
 	}
-	x, err := c.key.ECDH(p)
-	return append([]byte{2}, x...), err // who exchanges keys reads x alone
+	return c.key.ECDH(p)
 }
 
 // TestSplitKeyOpensPublishedVectors: the channel's key, with ML-KEM in the box

@@ -467,7 +467,8 @@ func TestTicketsHaveOneLength(t *testing.T) {
 // silent is an HSM that has gone.
 type silent struct{ hal.HAL }
 
-func (silent) Multiply(string, []byte) ([]byte, error) { return nil, hal.ErrGone }
+func (silent) Multiply(string, []byte) ([]byte, error)  { return nil, hal.ErrGone }
+func (silent) MultiplyX(string, []byte) ([]byte, error) { return nil, hal.ErrGone }
 func (silent) MultiplyWrapped(hal.Group, []byte, []byte) ([]byte, error) {
 	return nil, hal.ErrGone
 }

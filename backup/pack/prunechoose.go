@@ -20,15 +20,15 @@ const (
 // one copy by a rule that all share.
 func (p *Prune) assign() {
 	p.packs = map[*packInfo]*packUse{}
-	for _, info := range p.r.packs() {
-		u := &packUse{}
-		for _, s := range info.table().Segments {
+	for info, segments := range p.r.tables() {
+		u := &packUse{segments: segments}
+		for _, s := range segments {
 			u.payload += int64(s.Sealed)
 		}
 		p.packs[info] = u
 	}
 	for id, kind := range p.need {
-		places := p.index.copies(id)
+		places := append([]place{p.index.at[id]}, p.index.more[id]...)
 		slices.SortFunc(places, func(a, b place) int {
 			return cmp.Or(boolOrder(a.pack.doomed, b.pack.doomed), slices.Compare(a.pack.name[:], b.pack.name[:]))
 		})

@@ -197,5 +197,6 @@ func (r *Repo) Size(id ID) (int, bool) {
 func (r *Repo) place(id ID) (place, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.index.place(id)
+	p, ok := r.index.at[id]
+	return p, ok
 }

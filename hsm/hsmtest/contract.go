@@ -201,9 +201,31 @@ func namedKeys(t *testing.T, m Maker, g hal.Group) {
 			t.Fatal("another public key")
 		}
 		linear(t, g, public, func(p []byte) ([]byte, error) { return h.Multiply("ake", p) })
+		xAlone(t, h, g)
 	}
 	check(h)
 	check(m.Reopen(t, h))
+}
+
+// xAlone: MultiplyX is Multiply's product without its sign of y.
+func xAlone(t *testing.T, h hal.HAL, g hal.Group) {
+	t.Helper()
+	for range 8 {
+		p := algebraOf(g).random(t)
+		x, err := h.MultiplyX("ake", p)
+		if g != hal.P256 {
+			if !errors.Is(err, hal.ErrGroup) {
+				t.Fatalf("the x of an element that has none: %x, %v", x, err)
+			}
+			continue
+		}
+		if whole := must(h.Multiply("ake", p))(t); err != nil || !bytes.Equal(x, whole[1:]) {
+			t.Fatalf("the x of %x: %x, %v", whole, x, err)
+		}
+	}
+	if _, err := h.MultiplyX("other", algebraOf(g).random(t)); !errors.Is(err, hal.ErrNoKey) {
+		t.Fatalf("no such key: %v", err)
+	}
 }
 
 // notElements are encodings that must be refused.
@@ -283,6 +305,9 @@ func badPoints(t *testing.T, m Maker, g hal.Group) {
 		}
 		if _, err := h.Multiply("ake", p); !errors.Is(err, hal.ErrPoint) {
 			t.Errorf("%s, named key: %v", name, err)
+		}
+		if _, err := h.MultiplyX("ake", p); !errors.Is(err, hal.ErrPoint) {
+			t.Errorf("%s, named key's x: %v", name, err)
 		}
 	}
 }
@@ -414,10 +439,11 @@ func gone(t *testing.T, m Maker) {
 	_, e14 := h.EpochKeys()
 	_, e15 := h.MakeSigningKey("later")
 	_, e16 := h.Sign("sign", [32]byte{})
+	_, e17 := h.MultiplyX("ake", public)
 	if err := h.Close(); err != nil {
 		t.Errorf("a second Close: %v", err)
 	}
-	for i, err := range []error{e1, e2, e3, e4, e5, e6, e7, e8, e9, e10, e11, e12, e13, e14, e15, e16} {
+	for i, err := range []error{e1, e2, e3, e4, e5, e6, e7, e8, e9, e10, e11, e12, e13, e14, e15, e16, e17} {
 		if !errors.Is(err, hal.ErrGone) {
 			t.Errorf("call %d after Close: %v", i+1, err)
 		}

@@ -118,6 +118,11 @@ func (m *Memory) Multiply(name string, point []byte) ([]byte, error) {
 	return multiplyPoint(k.scalar, point)
 }
 
+// MultiplyX gives the product's x alone.
+func (m *Memory) MultiplyX(name string, point []byte) ([]byte, error) {
+	return hal.X(m.Multiply(name, point))
+}
+
 // Sign signs deterministically (RFC 6979), so that a test can be run again.
 func (m *Memory) Sign(name string, digest [32]byte) ([]byte, error) {
 	k, err := m.find(name)

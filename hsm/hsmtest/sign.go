@@ -57,6 +57,9 @@ func signing(t *testing.T, m Maker) {
 	if _, err := h.Sign("none", [32]byte{}); !errors.Is(err, hal.ErrNoKey) {
 		t.Errorf("no such key: %v", err)
 	}
+	if _, err := h.MultiplyX("box", point); !errors.Is(err, hal.ErrNoKey) {
+		t.Errorf("x by a signing key: %v", err)
+	}
 	if _, err := h.Multiply("box", point); !errors.Is(err, hal.ErrNoKey) {
 		t.Errorf("multiplied by a signing key: %v", err)
 	}

@@ -75,7 +75,7 @@ func Calls(t *testing.T, h hal.HAL) map[string]func() error {
 }
 
 // Reading are calls that many goroutines may make at once.
-var Reading = []string{"MultiplyWrapped", "Multiply", "Sign", "PublicKey", "MakeOPRFKey", "Seal", "Open", "OpenEpoch", "SealEpoch", "Random"}
+var Reading = []string{"MultiplyWrapped", "Multiply", "MultiplyX", "Sign", "PublicKey", "MakeOPRFKey", "Seal", "Open", "OpenEpoch", "SealEpoch", "Random"}
 
 // call is one call of an HSM.
 type call struct {
@@ -92,6 +92,7 @@ func (w *work) calls() []call {
 			return same(got, err, w.product)
 		}},
 		{"Multiply", false, func() error { got, err := w.Multiply("ake", w.point); return same(got, err, w.named) }},
+		{"MultiplyX", false, func() error { got, err := w.MultiplyX("ake", w.point); return same(got, err, w.named[1:]) }},
 		{"Sign", false, w.sign},
 		{"PublicKey", false, func() error { got, err := w.PublicKey("box"); return same(got, err, w.signer) }},
 		{"MakeOPRFKey", false, w.makeWrapped},

@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"fmt"
 
+	"filippo.io/nistec"
 	p11 "github.com/miekg/pkcs11"
 
 	"strongroom/vault/hal"
@@ -134,16 +135,32 @@ func (h *HSM) PublicKey(name string) (public []byte, err error) {
 }
 
 // Multiply multiplies by a named key.
-func (h *HSM) Multiply(name string, point []byte) (product []byte, err error) {
+func (h *HSM) Multiply(name string, point []byte) ([]byte, error) {
+	return h.multiplyNamed(name, func(ask derive, public *nistec.P256Point) ([]byte, error) {
+		return multiply(ask, public, point)
+	})
+}
+
+// MultiplyX needs no second derivation, which is for the sign of y.
+func (h *HSM) MultiplyX(name string, point []byte) ([]byte, error) {
+	return h.multiplyNamed(name, func(ask derive, _ *nistec.P256Point) ([]byte, error) {
+		p, err := parsePoint(point)
+		if err != nil {
+			return nil, err
+		}
+		return ask.x(p)
+	})
+}
+
+func (h *HSM) multiplyNamed(name string, by func(derive, *nistec.P256Point) ([]byte, error)) (product []byte, err error) {
 	err = h.use(func(s *session) error {
 		k, err := s.key(name)
 		if err == nil && k.signs {
 			err = hal.ErrNoKey
 		}
-		if err != nil {
-			return err
+		if err == nil {
+			product, err = by(s.deriver(k.private), k.public)
 		}
-		product, err = multiply(s.deriver(k.private), k.public, point)
 		return err
 	})
 	return product, err

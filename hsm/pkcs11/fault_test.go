@@ -146,7 +146,7 @@ func TestInterruptedCreate(t *testing.T) {
 
 // TestTokenGone deletes the token's folder: a token pulled out.
 func TestTokenGone(t *testing.T) {
-	for _, name := range []string{"MultiplyWrapped", "Multiply", "MakeOPRFKey", "MakeKey", "Sign", "Seal", "Open", "OpenEpoch", "EpochKeys", "ReadMemory", "WriteMemory"} {
+	for _, name := range []string{"MultiplyWrapped", "Multiply", "MultiplyX", "MakeOPRFKey", "MakeKey", "Sign", "Seal", "Open", "OpenEpoch", "EpochKeys", "ReadMemory", "WriteMemory"} {
 		tokens := store(t)
 		h, _ := made(t, "gone "+name)
 		call := hsmtest.Calls(t, h)[name]

@@ -249,11 +249,8 @@ func (s *session) lookUp(name string, signs bool) (k namedKey, err error) {
 // checkPair asks the private half for x(k·G): a public object that someone
 // swapped would turn the sign of every product.
 func (s *session) checkPair(k namedKey) error {
-	x, err := s.deriveX(k.private, nistec.NewP256Point().SetGenerator().Bytes())
+	x, err := s.deriver(k.private).x(nistec.NewP256Point().SetGenerator())
 	if err != nil {
-		return err
-	}
-	if x, err = coordinate(x); err != nil {
 		return err
 	}
 	if string(x) != string(k.public.BytesCompressed()[1:]) {

@@ -71,6 +71,15 @@ func coordinate(x []byte) ([]byte, error) {
 // derive gives x(k·P) of an uncompressed P: all that a token's ECDH gives.
 type derive func(point []byte) (x []byte, err error)
 
+// x is of 32 bytes.
+func (d derive) x(p *nistec.P256Point) ([]byte, error) {
+	x, err := d(p.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	return coordinate(x)
+}
+
 // multiply gives the whole point k·B, where K = k·G is public, from two
 // derivations: x(k·B) leaves y and -y, and x(k·B + K) = x(k·(B+G)) says which,
 // since the x of P+K and of -P+K differ (else 2P or 2K were the identity, and
@@ -80,22 +89,16 @@ func multiply(ask derive, public *nistec.P256Point, point []byte) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	x, err := ask(b.Bytes())
+	x, err := ask.x(b)
 	if err != nil {
-		return nil, err
-	}
-	if x, err = coordinate(x); err != nil {
 		return nil, err
 	}
 	next := nistec.NewP256Point().Add(b, nistec.NewP256Point().SetGenerator())
 	if isIdentity(next) { // B = -G: no token multiplies the identity, and k·B = -K is known
 		return negative(public), nil
 	}
-	nextX, err := ask(next.Bytes())
+	nextX, err := ask.x(next)
 	if err != nil {
-		return nil, err
-	}
-	if nextX, err = coordinate(nextX); err != nil {
 		return nil, err
 	}
 	return chooseY(x, nextX, public)

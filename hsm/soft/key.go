@@ -107,3 +107,8 @@ func (h *HSM) Multiply(name string, point []byte) ([]byte, error) {
 	}
 	return multiply(k.Group, k.Scalar, point)
 }
+
+// MultiplyX gives the product's x alone.
+func (h *HSM) MultiplyX(name string, point []byte) ([]byte, error) {
+	return hal.X(h.Multiply(name, point))
+}

@@ -255,6 +255,11 @@ func (h *HSM) Multiply(name string, point []byte) (product []byte, err error) {
 	return product, err
 }
 
+// MultiplyX gives the product's x alone.
+func (h *HSM) MultiplyX(name string, point []byte) ([]byte, error) {
+	return hal.X(h.Multiply(name, point))
+}
+
 // useNamed runs f with a named key that has this use.
 func (h *HSM) useNamed(name string, use byte, f func(*attached, namedKey) error) error {
 	n, err := h.named(name)

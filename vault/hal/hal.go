@@ -67,6 +67,11 @@ type HAL interface {
 	// this name (ErrNoKey): a key has one use.
 	Multiply(name string, point []byte) ([]byte, error)
 
+	// MultiplyX gives the x coordinate alone, 32 bytes, of what Multiply
+	// gives by a key of P256 (ErrGroup for others): ECDH's shared secret (SP
+	// 800-56A §5.7.1.2). A token has it for half the price.
+	MultiplyX(name string, point []byte) ([]byte, error)
+
 	// MakeSigningKey makes a named, non-extractable ECDSA P-256 key (FIPS
 	// 186-5 §6); public is SEC1 compressed, 33 bytes.
 	MakeSigningKey(name string) (public []byte, err error)
@@ -120,4 +125,16 @@ type HAL interface {
 
 	// Close forgets what is unlocked. Later calls answer ErrGone.
 	Close() error
+}
+
+// X is the x coordinate of what Multiply gave: MultiplyX of an HSM that gives
+// whole points.
+func X(product []byte, err error) ([]byte, error) {
+	if err == nil && len(product) != 33 { // no SEC1 compressed point
+		err = ErrGroup
+	}
+	if err != nil {
+		return nil, err
+	}
+	return product[1:], nil
 }

@@ -113,7 +113,8 @@ func callsOf(h hal.HAL) ([]work, error) {
 	}
 	return []work{
 		{"MultiplyWrapped (OPRF)", "1", func() error { _, err := h.MultiplyWrapped(hal.P256, wrapped, point); return err }},
-		{"Multiply (AKE, channel)", "2", func() error { _, err := h.Multiply("load", point); return err }},
+		{"Multiply (AKE)", "1", func() error { _, err := h.Multiply("load", point); return err }},
+		{"MultiplyX (channel)", "1", func() error { _, err := h.MultiplyX("load", point); return err }},
 		{"WriteMemory (anchor)", "at most 2", func() error { return h.WriteMemory(make([]byte, memoryBytes)) }},
 		{"MakeOPRFKey", "", func() error { _, _, err := h.MakeOPRFKey(hal.P256); return err }},
 		{"Seal, 600 bytes", "", func() error { _, err := h.Seal(place, plain); return err }},
