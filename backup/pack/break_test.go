@@ -268,9 +268,9 @@ func (x *example) afterStop(t *testing.T, st *memory, n int) {
 	if len(again.index.orphans) != 0 {
 		t.Fatalf("put %d: %d packs that no index names", n, len(again.index.orphans))
 	}
-	for id, more := range again.index.more {
-		if p := again.index.at[id]; copies(p.kind) == 1 || len(more) > 1 {
-			t.Fatalf("put %d: a segment of kind %d is stored %d times", n, p.kind, len(more)+1)
+	for id := range again.index.ids() {
+		if all := again.index.copies(id); len(all) > copies(all[0].kind) {
+			t.Fatalf("put %d: a segment of kind %d is stored %d times", n, all[0].kind, len(all))
 		}
 	}
 	if lost, entries := y.intact(t, st); len(lost)+entries != 0 && len(y.entries) > 0 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"maps"
 	"slices"
 	"sync"
 
@@ -232,14 +231,12 @@ func (r *Repo) CheckPart(ctx context.Context, part, parts int, done func(packs i
 	if err != nil {
 		return nil, err
 	}
-	tables := r.tables()
+	chosen := slices.DeleteFunc(r.packs(), func(p *packInfo) bool {
+		return parts > 0 && int(binary.BigEndian.Uint32(p.name[:])%uint32(parts)) != part-1
+	})
 	var all, read int64
 	packs := 0
-	for p := range tables {
-		if parts > 0 && int(binary.BigEndian.Uint32(p.name[:])%uint32(parts)) != part-1 {
-			delete(tables, p)
-			continue
-		}
+	for _, p := range chosen {
 		all += p.size
 	}
 	work := make(chan *packInfo)
@@ -250,7 +247,7 @@ func (r *Repo) CheckPart(ctx context.Context, part, parts int, done func(packs i
 	for range checkWorkers {
 		readers.Go(func() {
 			for p := range work {
-				more, err := r.checkStored(ctx, p, tables[p])
+				more, err := r.checkStored(ctx, p, r.table(p).Segments)
 				if err != nil {
 					cancel(err)
 					return
@@ -263,7 +260,7 @@ func (r *Repo) CheckPart(ctx context.Context, part, parts int, done func(packs i
 			}
 		})
 	}
-	err = feed(ctx, work, slices.Collect(maps.Keys(tables)))
+	err = feed(ctx, work, chosen)
 	readers.Wait()
 	if err == nil {
 		err = context.Cause(ctx)
@@ -288,29 +285,16 @@ func (r *Repo) checkStored(ctx context.Context, p *packInfo, segments []segment)
 	return r.checkPack(p, segments, b), nil
 }
 
-// tables gives every known pack's segments in their order.
-func (r *Repo) tables() map[*packInfo][]segment {
+// packs gives every known pack.
+func (r *Repo) packs() []*packInfo {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	at := map[*packInfo][]wanted{}
-	for _, p := range r.index.packs {
-		at[p] = nil
-	}
-	for id, p := range r.index.at {
-		at[p.pack] = append(at[p.pack], wanted{id, p})
-	}
-	for id, places := range r.index.more {
-		for _, p := range places {
-			at[p.pack] = append(at[p.pack], wanted{id, p})
-		}
-	}
-	out := make(map[*packInfo][]segment, len(at))
-	for p, all := range at {
-		slices.SortFunc(all, byOffset)
-		out[p] = make([]segment, len(all))
-		for i, w := range all {
-			out[p][i] = segment{ID: w.id, Kind: w.at.kind, Raw: w.at.raw, Sealed: w.at.sealed}
-		}
-	}
-	return out
+	return slices.Clone(r.index.order)
+}
+
+// table is packInfo.table beside writers.
+func (r *Repo) table(p *packInfo) packTable {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return p.table()
 }

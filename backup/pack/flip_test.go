@@ -34,8 +34,9 @@ func tiny(t testing.TB) *example {
 // flip may lose it.
 func regions(x *example) map[string]map[int]ID {
 	out := map[string]map[int]ID{}
-	for id, p := range x.repo.index.at {
-		if len(x.repo.index.more[id]) > 0 {
+	for id := range x.repo.index.ids() {
+		p, _ := x.repo.index.place(id)
+		if len(x.repo.index.copies(id)) > 1 {
 			continue
 		}
 		name := p.pack.name.under(prefixPack)

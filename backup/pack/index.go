@@ -39,7 +39,7 @@ type indexObject struct {
 	Packs   []packTable `cbor:"2,keyasint"`
 }
 
-// place is where a segment lies.
+// place is where a copy of a segment lies.
 type place struct {
 	pack   *packInfo
 	offset uint32
@@ -48,52 +48,87 @@ type place struct {
 	kind   Kind
 }
 
-// packInfo is one known pack. The rest of its table is in the places.
+// packInfo is one known pack. Its table is what its index placed for it.
 type packInfo struct {
 	name   Name
 	size   int64
 	salt   [seal.SaltBytes]byte
 	doomed bool // condemned: good for reading, not held
+
+	in           *index
+	first, count uint32 // numbers of its segments
 }
 
 // index is what is known of packs.
 type index struct {
-	at      map[ID]place
-	more    map[ID][]place     // further copies of a segment
+	segments
 	packs   map[Name]*packInfo // usable
+	order   []*packInfo        // the same, by number
 	refs    []IndexRef         // index objects that are whole
 	named   map[Name][]Name    // packs that each of them names
 	doom    map[Name]bool      // condemned packs, as far as the loader asked
-	adopted []packTable        // usable packs that no index object names yet
+	adopted []*packInfo        // usable packs that no index object names yet
 	orphans map[Name]int64     // packs in the storage that nothing names: their sizes
 }
 
 func newIndex() *index {
-	return &index{at: map[ID]place{}, more: map[ID][]place{}, packs: map[Name]*packInfo{}, named: map[Name][]Name{}, orphans: map[Name]int64{}}
+	return &index{segments: newSegments(), packs: map[Name]*packInfo{}, named: map[Name][]Name{}, orphans: map[Name]int64{}}
 }
 
-// add makes the segments of a pack known. A pack already known adds nothing.
-func (x *index) add(t packTable) {
-	if x.packs[t.Name] != nil {
-		return
+// add makes the segments of a pack known, and gives what is known of it. A
+// pack already known adds nothing.
+func (x *index) add(t packTable) *packInfo {
+	if p := x.packs[t.Name]; p != nil {
+		return p
 	}
-	p := &packInfo{name: t.Name, size: t.Size, salt: t.Salt, doomed: x.doom[t.Name]}
-	x.packs[t.Name] = p
+	p := &packInfo{name: t.Name, size: t.Size, salt: t.Salt, doomed: x.doom[t.Name], in: x, first: x.segments.count + 1, count: uint32(len(t.Segments))}
+	number := uint32(len(x.order))
+	x.packs[t.Name], x.order = p, append(x.order, p)
 	delete(x.orphans, t.Name)
 	at := uint32(seal.FrameBytes)
-	for _, s := range t.Segments {
-		here := place{pack: p, offset: at, sealed: s.Sealed, raw: s.Raw, kind: s.Kind}
-		first, known := x.at[s.ID]
-		switch {
-		case !known:
-			x.at[s.ID] = here
-		case first.pack.doomed && !p.doomed: // the copy that stays is read first
-			x.at[s.ID], x.more[s.ID] = here, append(x.more[s.ID], first)
-		default:
-			x.more[s.ID] = append(x.more[s.ID], here)
-		}
-		at += s.Sealed
+	for i := range t.Segments {
+		x.segments.add(number, at, &t.Segments[i])
+		at += t.Segments[i].Sealed
 	}
+	return p
+}
+
+// place gives a segment's copy that is read first: one that stays, if any
+// does.
+func (x *index) place(id ID) (place, bool) {
+	first := x.first(id)
+	for n := first; n != 0; n = x.segments.at(n).next {
+		if p := x.placeOf(n); !p.pack.doomed {
+			return p, true
+		}
+	}
+	if first == 0 {
+		return place{}, false
+	}
+	return x.placeOf(first), true
+}
+
+// copies gives every copy of a segment.
+func (x *index) copies(id ID) (out []place) {
+	for n := x.first(id); n != 0; n = x.segments.at(n).next {
+		out = append(out, x.placeOf(n))
+	}
+	return out
+}
+
+func (x *index) placeOf(number uint32) place {
+	p := x.segments.at(number)
+	s := p.segment()
+	return place{pack: x.order[p.pack], offset: p.offset, sealed: s.Sealed, raw: s.Raw, kind: s.Kind}
+}
+
+// table gives a pack's table again.
+func (p *packInfo) table() packTable {
+	t := packTable{Name: p.name, Size: p.size, Salt: p.salt, Segments: make([]segment, p.count)}
+	for i := range t.Segments {
+		t.Segments[i] = p.in.segments.at(p.first + uint32(i)).segment()
+	}
+	return t
 }
 
 // parseIndex decodes an index object and proves that its segments fit their

@@ -7,16 +7,16 @@ import (
 	"slices"
 )
 
-// indexPart is how many of the tables go into the next index object.
-func indexPart(tables []packTable) int {
+// indexPart is how many of the packs go into the next index object.
+func indexPart(packs []*packInfo) int {
 	segments := 0
-	for i, t := range tables {
-		segments += len(t.Segments)
+	for i, p := range packs {
+		segments += int(p.count)
 		if i > 0 && segments > indexSegmentsMax {
 			return i
 		}
 	}
-	return len(tables)
+	return len(packs)
 }
 
 // namedIndex is an index object and the packs that it names.
@@ -25,18 +25,22 @@ type namedIndex struct {
 	packs []Name
 }
 
-// putIndexes writes index objects for the tables and gives their sizes
-// together.
-func (r *Repo) putIndexes(ctx context.Context, tables []packTable) (out []namedIndex, sent int64, err error) {
-	for len(tables) > 0 {
-		n := indexPart(tables)
+// putIndexes writes index objects for the packs and gives their sizes
+// together. The tables of one object are in memory at once.
+func (r *Repo) putIndexes(ctx context.Context, packs []*packInfo) (out []namedIndex, sent int64, err error) {
+	for len(packs) > 0 {
+		n := indexPart(packs)
+		x := indexObject{Version: indexVersion}
+		for _, p := range packs[:n] {
+			x.Packs = append(x.Packs, r.table(p))
+		}
 		name := newName()
-		b, err := r.putObject(ctx, name.under(prefixIndex), encode(indexObject{Version: indexVersion, Packs: tables[:n]}))
+		b, err := r.putObject(ctx, name.under(prefixIndex), encode(x))
 		if err != nil {
 			return nil, sent, err
 		}
-		out = append(out, namedIndex{IndexRef{Name: name, Hash: sha256.Sum256(b)}, names(tables[:n])})
-		tables, sent = tables[n:], sent+int64(len(b))
+		out = append(out, namedIndex{IndexRef{Name: name, Hash: sha256.Sum256(b)}, names(x.Packs)})
+		packs, sent = packs[n:], sent+int64(len(b))
 	}
 	return out, sent, nil
 }
@@ -48,29 +52,19 @@ const (
 	smallIndexesMax    = 16
 )
 
-// manySmall gives the tables of the packs in small index objects, none while
-// those are few.
-func (r *Repo) manySmall() (out []packTable) {
+// manySmall gives the packs in small index objects, none while those are few.
+func (r *Repo) manySmall() (out []*packInfo) {
 	r.mu.RLock()
-	if len(r.index.refs) < smallIndexesMax {
-		r.mu.RUnlock()
-		return nil
-	}
-	segments := map[Name]int{}
-	count := func(p place) { segments[p.pack.name]++ }
-	for id, p := range r.index.at {
-		count(p)
-		for _, more := range r.index.more[id] {
-			count(more)
-		}
-	}
+	defer r.mu.RUnlock()
 	small, wanted := 0, map[Name]bool{}
 	for _, ref := range r.index.refs {
-		sum := 0
+		segments := 0
 		for _, n := range r.index.named[ref.Name] {
-			sum += segments[n]
+			if p := r.index.packs[n]; p != nil {
+				segments += int(p.count)
+			}
 		}
-		if sum >= smallIndexSegments {
+		if segments >= smallIndexSegments {
 			continue
 		}
 		small++
@@ -78,16 +72,10 @@ func (r *Repo) manySmall() (out []packTable) {
 			wanted[n] = true
 		}
 	}
-	r.mu.RUnlock()
 	if small < smallIndexesMax {
 		return nil
 	}
-	for p, segments := range r.tables() {
-		if wanted[p.name] {
-			out = append(out, packTable{Name: p.name, Size: p.size, Salt: p.salt, Segments: segments})
-		}
-	}
-	return out
+	return slices.DeleteFunc(slices.Clone(r.index.order), func(p *packInfo) bool { return !wanted[p.name] })
 }
 
 // know adds index objects to those that are there.

@@ -47,7 +47,8 @@ func TestAuthenticButNotTheOne(t *testing.T) {
 // segments are not taken for stored.
 func TestStructureSeesSizes(t *testing.T) {
 	x := tiny(t)
-	for id, p := range x.repo.index.at {
+	for id := range x.repo.index.ids() {
+		p, _ := x.repo.index.place(id)
 		name := p.pack.name.under(prefixPack)
 		st := x.st.clone()
 		st.data[name] = st.data[name][:len(st.data[name])-1]
@@ -59,7 +60,7 @@ func TestStructureSeesSizes(t *testing.T) {
 		if err != nil || !named(damage, name) {
 			t.Fatalf("%v %v", damage, err)
 		}
-		if r.Has(id) && len(x.repo.index.more[id]) == 0 {
+		if r.Has(id) && len(x.repo.index.copies(id)) == 1 {
 			t.Fatal("a segment of a cut pack is taken for stored")
 		}
 	}

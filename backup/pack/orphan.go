@@ -46,9 +46,9 @@ func (r *Repo) adopt(ctx context.Context, rebuild bool) (adopted int, damage []*
 		}
 		r.mu.Lock()
 		if r.index.packs[n] == nil {
-			r.index.add(t)
-			if !r.index.doom[n] {
-				r.index.adopted = append(r.index.adopted, t)
+			p := r.index.add(t)
+			if !p.doomed {
+				r.index.adopted = append(r.index.adopted, p)
 				adopted++
 			}
 		}

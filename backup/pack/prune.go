@@ -79,11 +79,10 @@ type Prune struct {
 
 // packUse is what is needed of one pack.
 type packUse struct {
-	segments []segment
-	payload  int64 // sealed bytes of its segments
-	used     int64 // of those that are needed, and not kept elsewhere
-	keep     []ID
-	fate     fate
+	payload int64 // sealed bytes of its segments
+	used    int64 // of those that are needed, and not kept elsewhere
+	keep    []ID
+	fate    fate
 }
 
 // fate is what becomes of a pack.

@@ -20,15 +20,15 @@ const (
 // one copy by a rule that all share.
 func (p *Prune) assign() {
 	p.packs = map[*packInfo]*packUse{}
-	for info, segments := range p.r.tables() {
-		u := &packUse{segments: segments}
-		for _, s := range segments {
+	for _, info := range p.r.packs() {
+		u := &packUse{}
+		for _, s := range info.table().Segments {
 			u.payload += int64(s.Sealed)
 		}
 		p.packs[info] = u
 	}
 	for id, kind := range p.need {
-		places := append([]place{p.index.at[id]}, p.index.more[id]...)
+		places := p.index.copies(id)
 		slices.SortFunc(places, func(a, b place) int {
 			return cmp.Or(boolOrder(a.pack.doomed, b.pack.doomed), slices.Compare(a.pack.name[:], b.pack.name[:]))
 		})

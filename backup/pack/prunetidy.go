@@ -16,8 +16,8 @@ func (p *Prune) tidy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	keep, tables := p.indexPlan(anew)
-	named, _, err := p.r.putIndexes(ctx, tables)
+	keep, packs := p.indexPlan(anew)
+	named, _, err := p.r.putIndexes(ctx, packs)
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func (p *Prune) tidy(ctx context.Context) error {
 
 // copyOver stores anew what is needed of the packs to be packed anew. Memory
 // is bounded by the reader's and the writer's own bounds.
-func (p *Prune) copyOver(ctx context.Context) ([]packTable, error) {
+func (p *Prune) copyOver(ctx context.Context) ([]*packInfo, error) {
 	times := map[ID]int{}
 	var ids []ID
 	for _, info := range p.sorted() {
@@ -66,9 +66,9 @@ func (p *Prune) copyOver(ctx context.Context) ([]packTable, error) {
 	return w.written, err
 }
 
-// indexPlan gives the index objects that stay, and the tables for new ones:
+// indexPlan gives the index objects that stay, and the packs for new ones:
 // between them all packs that stay, and no other.
-func (p *Prune) indexPlan(anew []packTable) (keep []IndexRef, tables []packTable) {
+func (p *Prune) indexPlan(anew []*packInfo) (keep []IndexRef, packs []*packInfo) {
 	stays := map[Name]*packInfo{}
 	for info, u := range p.packs {
 		if u.fate == fateKeep {
@@ -77,12 +77,11 @@ func (p *Prune) indexPlan(anew []packTable) (keep []IndexRef, tables []packTable
 	}
 	var small []IndexRef
 	for _, ref := range p.index.essential() {
-		packs, segments := p.index.named[ref.Name], 0
-		whole := true
-		for _, n := range packs {
+		segments, whole := 0, true
+		for _, n := range p.index.named[ref.Name] {
 			whole = whole && stays[n] != nil
 			if whole {
-				segments += len(p.packs[stays[n]].segments)
+				segments += int(stays[n].count)
 			}
 		}
 		switch {
@@ -104,19 +103,19 @@ func (p *Prune) indexPlan(anew []packTable) (keep []IndexRef, tables []packTable
 	}
 	for _, info := range p.sorted() {
 		if stays[info.name] != nil && !covered[info.name] {
-			tables = append(tables, packTable{Name: info.name, Size: info.size, Salt: info.salt, Segments: p.packs[info].segments})
+			packs = append(packs, info)
 		}
 	}
-	return keep, append(tables, anew...)
+	return keep, append(packs, anew...)
 }
 
 // smallIndexesKept is how many small index objects a prune leaves as they are.
 const smallIndexesKept = 4
 
 // indexParts is how many index objects putIndexes makes.
-func indexParts(tables []packTable) (parts int) {
-	for ; len(tables) > 0; parts++ {
-		tables = tables[indexPart(tables):]
+func indexParts(packs []*packInfo) (parts int) {
+	for ; len(packs) > 0; parts++ {
+		packs = packs[indexPart(packs):]
 	}
 	return parts
 }

@@ -198,9 +198,12 @@ func (r *Repo) readOne(p *seal.Pack, w wanted, b []byte, start uint32, use func(
 // readCopies tries the segment's other places.
 func (r *Repo) readCopies(ctx context.Context, w wanted, use func(ID, []byte) error) (saved bool, err error) {
 	r.mu.RLock()
-	places := append([]place(nil), r.index.more[w.id]...)
+	places := r.index.copies(w.id)
 	r.mu.RUnlock()
 	for _, at := range places {
+		if at.pack == w.at.pack && at.offset == w.at.offset {
+			continue // this one was read
+		}
 		name := at.pack.name.under(prefixPack)
 		b, err := r.st.Get(ctx, name, int64(at.offset), int64(at.sealed))
 		if errors.Is(err, store.ErrNotFound) {

@@ -197,6 +197,5 @@ func (r *Repo) Size(id ID) (int, bool) {
 func (r *Repo) place(id ID) (place, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	p, ok := r.index.at[id]
-	return p, ok
+	return r.index.place(id)
 }

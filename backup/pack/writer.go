@@ -34,15 +34,15 @@ type Writer struct {
 	sends  sync.WaitGroup
 	sent   atomic.Int64
 
-	mu      sync.Mutex
-	done    bool            // guarded by mu
-	open    [lanes]*draft   // guarded by mu: the packs being filled
-	pending map[ID]struct{} // guarded by mu: added here, not yet in the index
+	mu   sync.Mutex
+	done bool          // guarded by mu
+	open [lanes]*draft // guarded by mu: the packs being filled
 
 	// Another lock: mu is held while a pack waits for a sender, and a
 	// sender must be able to say that it is done.
 	sentMu  sync.Mutex
-	written []packTable // guarded by sentMu
+	pending map[ID]struct{} // guarded by sentMu: added here, in no pack that is sent
+	written []*packInfo     // guarded by sentMu
 }
 
 // Lanes: segments of file contents and pages are spread over dataLanes open
@@ -109,11 +109,12 @@ func (w *Writer) store(kind Kind, id ID, plaintext []byte, times int) error {
 	return w.append(lane(kind), seg, stored)
 }
 
-// claim is true for the first caller that has this id.
+// claim is true for the first caller that has this id. An id goes from
+// pending to the index, never the other way, so the index is asked last.
 func (w *Writer) claim(id ID) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if _, there := w.pending[id]; there || w.done {
+	w.sentMu.Lock()
+	defer w.sentMu.Unlock()
+	if _, there := w.pending[id]; there || w.r.Has(id) {
 		return false
 	}
 	w.pending[id] = struct{}{}
@@ -230,10 +231,23 @@ func (w *Writer) sendOne(d *draft) error {
 		return err
 	}
 	w.sent.Add(int64(len(b)))
+	w.know(packTable{Name: d.name, Size: int64(len(b)), Salt: d.salt, Segments: d.segments})
+	return nil
+}
+
+// know makes a pack that was sent known, as one that no index object names
+// yet: what lies in it is found in the index and needs no second memory.
+func (w *Writer) know(t packTable) {
+	w.r.mu.Lock()
+	p := w.r.index.add(t)
+	w.r.index.adopted = append(w.r.index.adopted, p)
+	w.r.mu.Unlock()
 	w.sentMu.Lock()
 	defer w.sentMu.Unlock()
-	w.written = append(w.written, packTable{Name: d.name, Size: int64(len(b)), Salt: d.salt, Segments: d.segments})
-	return nil
+	w.written = append(w.written, p)
+	for i := range t.Segments {
+		delete(w.pending, t.Segments[i].ID)
+	}
 }
 
 // BytesSent is how much has been stored so far. For progress.
@@ -335,33 +349,42 @@ func (w *Writer) join() {
 // index writes index objects for the packs written and adopted.
 func (w *Writer) index() (Result, error) {
 	r := w.r
-	r.mu.Lock()
-	adopted := slices.Clone(r.index.adopted)
-	r.mu.Unlock()
+	adopted := w.adopted()
 	res := Result{Packs: len(w.written)}
-	for _, t := range w.written {
-		res.Segments += len(t.Segments)
-		for _, s := range t.Segments {
+	for _, p := range w.written {
+		res.Segments += int(p.count)
+		for _, s := range r.table(p).Segments {
 			res.RawBytes += int64(s.Raw)
 		}
 	}
-	tables := append(append([]packTable(nil), adopted...), w.written...)
-	if len(tables) > 0 {
-		tables = append(tables, r.manySmall()...)
+	packs := adopted
+	if len(packs) > 0 {
+		packs = slices.Concat(adopted, r.manySmall())
 	}
-	named, sent, err := r.putIndexes(w.parent, tables)
+	named, sent, err := r.putIndexes(w.parent, packs)
 	w.sent.Add(sent)
 	if err != nil {
 		return Result{}, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, t := range w.written {
-		r.index.add(t)
-	}
 	r.index.know(named)
 	r.index.adopted = r.index.adopted[len(adopted):]
 	res.Indexes = r.index.essential()
 	res.BytesSent = w.sent.Load()
 	return res, nil
+}
+
+// adopted gives the packs that no index object names, those of this writer
+// among them: also where the index was loaded anew since they were sent.
+func (w *Writer) adopted() []*packInfo {
+	w.r.mu.Lock()
+	defer w.r.mu.Unlock()
+	x := w.r.index
+	for _, p := range w.written {
+		if p.in != x && x.packs[p.name] == nil {
+			x.adopted = append(x.adopted, x.add(p.table()))
+		}
+	}
+	return slices.Clone(x.adopted)
 }

@@ -72,10 +72,11 @@ type Account struct {
 // NewAccount begins one. All accounts of a run have one beginning.
 func NewAccount(name string, begun time.Time) *Account { return &Account{Name: name, begun: begun} }
 
-// Do notes an Ask that is being sent, and its Answer when it comes.
-func (a *Account) Do(caller int, ask Ask, send func() Answer) Answer {
-	call := int64(time.Since(a.begun))
-	answer := send()
+// Begin is the moment before an Ask is sent.
+func (a *Account) Begin() (call int64) { return int64(time.Since(a.begun)) }
+
+// Note keeps an Ask that was sent after call, and what came back by now.
+func (a *Account) Note(caller int, call int64, ask Ask, answer Answer) {
 	e := Entry{Ask: ask, Answer: answer, Caller: caller, Call: call, Return: int64(time.Since(a.begun))}
 	if !answer.Known {
 		e.Return = never
@@ -83,7 +84,6 @@ func (a *Account) Do(caller int, ask Ask, send func() Answer) Answer {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.entries = append(a.entries, e)
-	return answer
 }
 
 // Entries is what was noted so far.
