@@ -59,7 +59,7 @@ func (b *Box) gather(in *vault.Input) {
 			in.Found = append(in.Found, more.Found...)
 			in.Epoch = in.Epoch || more.Epoch
 			in.Stopping = in.Stopping || more.Stopping
-			in.Ticks += more.Ticks
+			in.Ticks = min(in.Ticks+more.Ticks, wire.TicksMax)
 			if len(more.Order) > 0 {
 				in.Order = more.Order
 			}

@@ -56,6 +56,10 @@ type Config struct {
 	Alerts      Alerts           // nil: there is nobody to tell
 	Now         func() time.Time // nil: time.Now
 	InFlightMax int              // 0: the package's InFlightMax
+
+	// Of an island of several boxes.
+	ID    wire.BoxID // the box that Box must be
+	Peers Peers      // nil: it is the only one
 }
 
 // Node runs one box. New starts it.
@@ -63,8 +67,11 @@ type Node struct {
 	box      Box
 	store    Storage
 	alerts   Alerts
+	id       wire.BoxID
+	peers    Peers // nil: the box is the only one
 	now      func() time.Time
 	tick     *time.Ticker
+	clock    clock
 	released atomic.Bool // the box holds nobody any more
 
 	slots    chan struct{}     // one token for each request inside the box, also when its caller left
@@ -85,6 +92,13 @@ type Node struct {
 	counts  wire.Counts
 	err     error
 
+	received      []wire.Received // of other boxes, not yet told
+	receivedBytes int             // of them
+	overrun       uint64
+	island        *wire.IslandReport // the last one, nil for none
+	led           chan struct{}      // closed when another box leads
+	order         []byte             // a cold start's, not yet told
+
 	stopping chan struct{}  // closed by the first stop
 	stopped  chan struct{}  // closed when every goroutine has ended
 	running  sync.WaitGroup // the goroutines
@@ -99,8 +113,10 @@ func New(c Config) *Node {
 		c.InFlightMax = InFlightMax
 	}
 	n := &Node{
-		box: c.Box, store: c.Store, alerts: c.Alerts, now: c.Now,
+		box: c.Box, store: c.Store, alerts: c.Alerts, now: c.Now, id: c.ID, peers: c.Peers,
 		tick:     time.NewTicker(tickEvery),
+		clock:    clock{time.Now()},
+		led:      make(chan struct{}),
 		slots:    make(chan struct{}, c.InFlightMax),
 		requests: make(chan wire.Request, c.InFlightMax),
 		synced:   make(chan struct{}, 1),
@@ -109,6 +125,9 @@ func New(c Config) *Node {
 		waiting:  make(map[uint64]chan wire.Reply),
 		stopping: make(chan struct{}),
 		stopped:  make(chan struct{}),
+	}
+	if n.peers != nil {
+		n.tick.Reset(tick)
 	}
 	n.durable.Store(c.Store.Last())
 	n.synced <- struct{}{} // the first In names what the log holds
@@ -155,7 +174,12 @@ func (n *Node) feed() {
 		n.mu.Lock()
 		in.Found, n.found = n.found, nil
 		in.Epoch, n.epoch = n.epoch, false
+		in.Received, n.received, n.receivedBytes = n.received, nil, 0
+		in.Order, n.order = n.order, nil
 		n.mu.Unlock()
+		if n.peers != nil {
+			in.Ticks = n.clock.take(time.Now())
+		}
 		n.box.In(in)
 	}
 }
@@ -171,6 +195,10 @@ func (n *Node) collect() {
 				return
 			}
 			n.take(out)
+			if err := n.takeIsland(out); err != nil {
+				n.stop(err)
+				return
+			}
 		case <-n.box.Done():
 			n.boxStopped()
 			return
@@ -214,6 +242,22 @@ func (n *Node) take(out wire.Out) {
 		n.pages = append(n.pages, wire.Out{Reads: out.Reads, Pages: out.Pages, Checkpoint: out.Checkpoint})
 		signal(n.asked)
 	}
+}
+
+// takeIsland takes what is for other boxes, and of them.
+func (n *Node) takeIsland(out wire.Out) error {
+	if n.peers == nil {
+		return nil
+	}
+	for _, s := range out.Sends {
+		n.peers.Send(s)
+	}
+	if out.Island == nil {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.report(out.Island)
 }
 
 // write makes entries durable and only then lets the box know. The first

@@ -50,6 +50,7 @@ const (
 // Limits of an island of several boxes.
 const (
 	TickMillis    = 50      // of the Raft clock
+	TicksMax      = 4       // of them at a time: who stood still has no time to make up
 	BoxesMax      = 7       // boxes of an island
 	PeerBytesMax  = 1 << 20 // one message between boxes
 	OrderBytesMax = 8 << 10 // an order for a cold start
