@@ -44,6 +44,7 @@ type cli struct {
 	Config kong.ConfigFlag `help:"JSON file with flags by name." env:"STRONGROOM_CONFIG" placeholder:"FILE"`
 
 	Serve    serveCommand    `cmd:"" help:"Serve a vault; make it at the first start."`
+	Relay    relayCommand    `cmd:"" help:"Serve a public front for an island whose boxes are elsewhere."`
 	Token    tokenCommand    `cmd:"" help:"Issue a pair of account tokens (also while serve runs)."`
 	Fleet    fleetCommand    `cmd:"" help:"Show the fleet's pin and document (also while serve runs)."`
 	Alerts   alertsCommand   `cmd:"" help:"Show the alerts of accounts as JSON lines (also while serve runs)."`

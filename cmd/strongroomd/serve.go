@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"os"
 	"os/signal"
 	"strings"
@@ -14,18 +13,13 @@ import (
 
 	"strongroom/cmd/internal/cell"
 	"strongroom/cmd/internal/serve"
-	"strongroom/host/relay"
 	"strongroom/hsm/soft"
 	"strongroom/hsm/tpm"
 )
 
 type serveCommand struct {
 	dataFlag
-	Listen  string `help:"Public address. Plain HTTP is served on loopback only." env:"STRONGROOM_LISTEN" default:"${listen}" placeholder:"HOST:PORT"`
-	Admin   string `help:"Address of /metrics and /healthz, or off." env:"STRONGROOM_ADMIN" default:"${admin}" placeholder:"HOST:PORT"`
-	TLSCert string `name:"tls-cert" help:"TLS certificate chain, PEM; read again when it changes." env:"STRONGROOM_TLS_CERT" placeholder:"FILE"`
-	TLSKey  string `name:"tls-key" help:"TLS private key, PEM." env:"STRONGROOM_TLS_KEY" placeholder:"FILE"`
-
+	publicFlags
 	PassphraseFile string `help:"File with the HSM's passphrase. Without it and STRONGROOM_PASSPHRASE one is made in the data folder." env:"STRONGROOM_PASSPHRASE_FILE" placeholder:"FILE"`
 
 	HSM          string `help:"soft (unless given), pkcs11 or tpm; fixed when the fleet is made." env:"STRONGROOM_HSM" placeholder:"soft"`
@@ -49,17 +43,6 @@ type serveCommand struct {
 	AlertPrivateKey string `group:"alerts" help:"File with the private half, if it is not in the data folder; the webhook needs it." env:"STRONGROOM_ALERT_PRIVATE_KEY" placeholder:"FILE"`
 	AlertWebhook    string `group:"alerts" help:"Address that every attempt, recovery, reset, deletion and destruction is posted to as JSON, at least once; https, or this machine." env:"STRONGROOM_ALERT_WEBHOOK" placeholder:"URL"`
 	AlertTokenFile  string `group:"alerts" help:"File with a bearer token for the webhook." env:"STRONGROOM_ALERT_TOKEN_FILE" placeholder:"FILE"`
-
-	AddressPerSecond float64        `group:"limits" help:"Requests per second by one address (a /64 of IPv6)." env:"STRONGROOM_ADDRESS_PER_SECOND" default:"20"`
-	AddressBurst     int            `group:"limits" help:"Requests at once by one address." env:"STRONGROOM_ADDRESS_BURST" default:"200"`
-	AccountPerSecond float64        `group:"limits" help:"Requests per second for one account." env:"STRONGROOM_ACCOUNT_PER_SECOND" default:"2"`
-	AccountBurst     int            `group:"limits" help:"Requests at once for one account." env:"STRONGROOM_ACCOUNT_BURST" default:"60"`
-	Connections      int            `group:"limits" help:"Open connections." env:"STRONGROOM_CONNECTIONS" default:"1024"`
-	InFlight         int            `group:"limits" help:"Requests inside the vault at a time." env:"STRONGROOM_IN_FLIGHT" default:"256"`
-	TrustedProxy     []netip.Prefix `group:"limits" help:"Proxies whose X-Forwarded-For is believed, as CIDR." env:"STRONGROOM_TRUSTED_PROXY" placeholder:"CIDR"`
-
-	LogFormat string `help:"text or json." env:"STRONGROOM_LOG_FORMAT" enum:"text,json" default:"text"`
-	LogLevel  string `help:"debug, info, warn or error." env:"STRONGROOM_LOG_LEVEL" enum:"debug,info,warn,error" default:"info"`
 }
 
 // Help is shown by serve --help.
@@ -87,34 +70,17 @@ func (c *serveCommand) Run(s streams) error {
 	}
 	greet(s.out, v)
 	log.Info("serving", "url", v.URL, "admin", v.AdminURL, "pin", v.Pin.String(), "data", v.Data)
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	for {
-		select {
-		case <-hangup:
-			v.ReloadCertificate()
-		case <-v.Done():
-			if err := v.Err(); err != nil {
-				return fmt.Errorf("the vault stopped: %w. Nothing that was acknowledged is lost", err)
-			}
-			log.Info("stopped")
-			return nil
-		}
-	}
+	return untilStopped(v, log)
 }
 
 func (c *serveCommand) config(log *slog.Logger) serve.Config {
-	config := serve.Config{
-		Data: c.Data, Listen: c.Listen, Admin: c.Admin, CertFile: c.TLSCert, KeyFile: c.TLSKey,
-		PassphraseFile: c.PassphraseFile, Box: c.Box,
-		HSM: c.HSM, Token: serve.Token{Module: c.PKCS11Module, Label: c.PKCS11Token, PINFile: c.PINFile}, TPMPath: c.TPMPath,
-		Attempts: c.Attempts, TicketLifetime: c.TicketLifetime, Waits: c.Waits, Lifetime: c.Lifetime, ResetDelay: c.ResetDelay, Epoch: c.Epoch, Suite: c.Suite, IssuerKeys: c.IssuerKey,
-		AddressRate: relay.Rate{PerSecond: c.AddressPerSecond, Burst: c.AddressBurst},
-		AccountRate: relay.Rate{PerSecond: c.AccountPerSecond, Burst: c.AccountBurst},
-		Alerts:      serve.Alerts{Key: c.AlertKey, PrivateKey: c.AlertPrivateKey, Webhook: c.AlertWebhook, TokenFile: c.AlertTokenFile},
-		Connections: c.Connections, InFlight: c.InFlight, TrustedProxies: c.TrustedProxy,
-		Log: log,
-	}
+	config := c.serveConfig(log)
+	config.Data, config.PassphraseFile, config.Box = c.Data, c.PassphraseFile, c.Box
+	config.HSM, config.TPMPath = c.HSM, c.TPMPath
+	config.Token = serve.Token{Module: c.PKCS11Module, Label: c.PKCS11Token, PINFile: c.PINFile}
+	config.Attempts, config.Lifetime, config.Waits, config.ResetDelay = c.Attempts, c.Lifetime, c.Waits, c.ResetDelay
+	config.TicketLifetime, config.Epoch, config.Suite, config.IssuerKeys = c.TicketLifetime, c.Epoch, c.Suite, c.IssuerKey
+	config.Alerts = serve.Alerts{Key: c.AlertKey, PrivateKey: c.AlertPrivateKey, Webhook: c.AlertWebhook, TokenFile: c.AlertTokenFile}
 	if passphrase, given := os.LookupEnv(passphraseEnv); given {
 		config.Passphrase = []byte(passphrase)
 		os.Unsetenv(passphraseEnv)
@@ -127,18 +93,6 @@ type boxCommand struct{}
 func (boxCommand) Run() error { return cell.Run(nil) }
 
 const passphraseEnv = "STRONGROOM_PASSPHRASE"
-
-func (c *serveCommand) logger(w io.Writer) *slog.Logger {
-	var level slog.Level
-	if level.UnmarshalText([]byte(c.LogLevel)) != nil {
-		level = slog.LevelInfo // kong's enum lets nothing else through
-	}
-	options := &slog.HandlerOptions{Level: level}
-	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
-}
 
 // greet says to a person what runs, what it is worth and what to type next.
 func greet(w io.Writer, v *serve.Server) {

@@ -33,7 +33,7 @@ func newFront(t *testing.T, c Config) *front {
 	}
 	c.Issuers = []bundle.Issuer{{ID: "test", Alg: bundle.EdDSA, Key: public}}
 	if c.Vault == nil {
-		c.Vault = func(context.Context, []byte) (wire.Reply, error) { return wire.Reply{Sealed: []byte("answer")}, nil }
+		c.Vault = func(context.Context, Request) (wire.Reply, error) { return wire.Reply{Sealed: []byte("answer")}, nil }
 	}
 	server := httptest.NewUnstartedServer(New(c))
 	limits := HTTPServer(server.Config.Handler, nil)
@@ -104,7 +104,7 @@ func TestOneAccountHoldsFewPlaces(t *testing.T) {
 	many := Rate{PerSecond: 1e6, Burst: 1e6}
 	release, inside := make(chan struct{}), make(chan struct{}, AccountInFlightMax)
 	var calls atomic.Int64
-	f := newFront(t, Config{InFlightMax: 2 * AccountInFlightMax, AccountRate: many, AddressRate: many, Vault: func(context.Context, []byte) (wire.Reply, error) {
+	f := newFront(t, Config{InFlightMax: 2 * AccountInFlightMax, AccountRate: many, AddressRate: many, Vault: func(context.Context, Request) (wire.Reply, error) {
 		if calls.Add(1) <= AccountInFlightMax {
 			inside <- struct{}{}
 			<-release

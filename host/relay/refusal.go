@@ -55,6 +55,10 @@ func ofBox(code wire.Code) refusal {
 		return refusedUnknown
 	case wire.CodeTooLarge:
 		return refusedSize
+	case wire.CodeRelayToken: // of a box behind a relay of its own
+		return refusedToken
+	case wire.CodeRateLimited:
+		return refusedRate
 	case wire.CodeTicket:
 		return refusal{http.StatusBadRequest, code, "The vault does not know this request's ticket, or it expired; begin the operation again."}
 	default:

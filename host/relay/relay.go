@@ -42,8 +42,15 @@ var (
 	ErrDown = errors.New("relay: the vault does not run")
 )
 
+// Request is one that the relay has checked and counted.
+type Request struct {
+	Sealed []byte
+	Token  string     // the relay's, as the client sent it
+	From   netip.Addr // the client
+}
+
 // Vault carries one sealed request to a box.
-type Vault func(ctx context.Context, sealed []byte) (wire.Reply, error)
+type Vault func(context.Context, Request) (wire.Reply, error)
 
 // Config composes a relay. Zero values of limits mean the package's.
 type Config struct {
@@ -186,7 +193,7 @@ func (r *Relay) carry(w http.ResponseWriter, req *http.Request) ([]byte, *refusa
 	default:
 		return nil, &refusedBusy
 	}
-	return r.ask(req.Context(), sealed)
+	return r.ask(req.Context(), Request{Sealed: sealed, Token: bearer(req), From: r.clientAddress(req)})
 }
 
 // body reads the whole request into a buffer of its announced length, which
@@ -204,12 +211,8 @@ func body(w http.ResponseWriter, req *http.Request) ([]byte, error) {
 // check checks the relay's token. It stands before the body is read: without
 // a token nobody makes the relay hold more than a header.
 func (r *Relay) check(req *http.Request) (token.Claims, *refusal) {
-	values := req.Header.Values("Authorization")
-	if len(values) != 1 {
-		return token.Claims{}, &refusedNoToken
-	}
-	scheme, jws, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") || jws == "" || len(jws) > wire.TokenBytesMax {
+	jws := bearer(req)
+	if jws == "" || len(jws) > wire.TokenBytesMax {
 		return token.Claims{}, &refusedNoToken
 	}
 	claims, err := r.tokens.check(jws, r.config.Now().Unix())
@@ -225,10 +228,23 @@ func (r *Relay) check(req *http.Request) (token.Claims, *refusal) {
 	}
 }
 
-func (r *Relay) ask(ctx context.Context, sealed []byte) ([]byte, *refusal) {
+// bearer is the one token of a request, "" where there is not one.
+func bearer(req *http.Request) string {
+	values := req.Header.Values("Authorization")
+	if len(values) != 1 {
+		return ""
+	}
+	scheme, jws, _ := strings.Cut(values[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return jws
+}
+
+func (r *Relay) ask(ctx context.Context, request Request) ([]byte, *refusal) {
 	ctx, cancel := context.WithTimeout(ctx, r.config.AnswerWithin)
 	defer cancel()
-	reply, err := r.config.Vault(ctx, sealed)
+	reply, err := r.config.Vault(ctx, request)
 	switch {
 	case errors.Is(err, ErrBusy):
 		return nil, &refusedBusy

@@ -42,9 +42,9 @@ func newRig(t *testing.T, c Config) *rig {
 	c.Issuers = []bundle.Issuer{{ID: "service", Alg: bundle.EdDSA, Key: public}}
 	c.Document = []byte("the document")
 	c.Now = func() time.Time { return clock }
-	c.Vault = func(ctx context.Context, b []byte) (wire.Reply, error) {
+	c.Vault = func(ctx context.Context, r Request) (wire.Reply, error) {
 		g.calls++
-		return g.reply(ctx, b)
+		return g.reply(ctx, r.Sealed)
 	}
 	g.Relay = New(c)
 	return g
@@ -230,6 +230,8 @@ func TestBusyAndDown(t *testing.T) {
 		{wire.Reply{}, errors.New("no answer"), 503, wire.CodeUnknown},
 		{wire.Reply{Refused: wire.CodeSealing}, nil, 400, wire.CodeSealing},
 		{wire.Reply{Refused: wire.CodeTicket}, nil, 400, wire.CodeTicket},
+		{wire.Reply{Refused: wire.CodeRelayToken}, nil, 401, wire.CodeRelayToken},
+		{wire.Reply{Refused: wire.CodeRateLimited}, nil, 429, wire.CodeRateLimited},
 		{wire.Reply{Refused: wire.CodeUnavailable}, nil, 503, wire.CodeUnavailable},
 	} {
 		g.reply = func(context.Context, []byte) (wire.Reply, error) { return c.reply, c.err }

@@ -142,6 +142,20 @@ func (m *metrics) admin(n *node.Node) http.Handler {
 	return mux
 }
 
+// frontAdmin is the same of a relay without a box.
+func (m *metrics) frontAdmin(healthy func() error) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := healthy(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		w.Write([]byte("ok\n"))
+	})
+	return mux
+}
+
 // Build says which program this is.
 func Build() (version, revision, goVersion string) {
 	version, revision = "(devel)", "unknown"

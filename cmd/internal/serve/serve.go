@@ -38,13 +38,14 @@ type Server struct {
 	certificate *certificate
 
 	// In the order in which they are made; Stop goes backwards.
-	folder *folder
-	hal    hal.HAL
-	disk   *node.Store
-	box    running
-	alerts *alerts // nil: the fleet has no alert key
-	node   *node.Node
-	https  []*http.Server
+	folder   *folder
+	hal      hal.HAL
+	disk     *node.Store
+	box      running
+	alerts   *alerts // nil: the fleet has no alert key
+	node     *node.Node
+	upstream *relay.Upstream // of a relay without a box
+	https    []*http.Server
 
 	stop sync.Once
 	done chan struct{} // closed when the vault serves no more
@@ -188,8 +189,8 @@ func (s *Server) start(h http.Handler, l net.Listener) {
 }
 
 // ask is the relay's way to the node.
-func (s *Server) ask(ctx context.Context, sealed []byte) (wire.Reply, error) {
-	reply, err := s.node.Do(ctx, sealed)
+func (s *Server) ask(ctx context.Context, request relay.Request) (wire.Reply, error) {
+	reply, err := s.node.Do(ctx, request.Sealed)
 	switch {
 	case errors.Is(err, node.ErrUnanswered):
 		return reply, err // the box may have carried it out
@@ -235,6 +236,9 @@ func (s *Server) release(ctx context.Context) {
 		if server.Shutdown(ctx) != nil {
 			server.Close()
 		}
+	}
+	if s.upstream != nil {
+		s.upstream.Close()
 	}
 	if s.node != nil {
 		s.node.Close()

@@ -1,0 +1,213 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"strongroom/protocol/wire"
+)
+
+// How a relay tells which boxes can be asked.
+const (
+	lookEvery  = 500 * time.Millisecond
+	lookWithin = time.Second
+	idleBoxes  = 64 // connections kept open to each box
+)
+
+// Upstream carries requests to an island's boxes, each behind a relay of its
+// own, for a relay on another machine. Any box takes any request; the one that
+// leads carries it out.
+//
+// A request whose box dies or falls silent is sent to another one, in the same
+// bytes: the vault's rules charge it once and answer it alike. So a client
+// behind it notices no more than the time that the island takes.
+type Upstream struct {
+	boxes  []*upstreamBox
+	client *http.Client
+	turn   atomic.Uint32
+	ctx    context.Context
+	end    context.CancelFunc
+	all    sync.WaitGroup
+}
+
+type upstreamBox struct {
+	url string
+
+	mu    sync.Mutex // guards what follows
+	alive context.Context
+	bury  context.CancelFunc // ends alive: what waits for this box goes elsewhere
+}
+
+// NewUpstream begins to look after boxes, named by their URLs; transport may
+// be nil. Close ends it.
+func NewUpstream(urls []string, transport http.RoundTripper) *Upstream {
+	if transport == nil {
+		transport = &http.Transport{MaxIdleConnsPerHost: idleBoxes, IdleConnTimeout: idleFor}
+	}
+	u := &Upstream{client: &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+	u.ctx, u.end = context.WithCancel(context.Background())
+	for _, url := range urls {
+		b := &upstreamBox{url: strings.TrimRight(url, "/")}
+		b.alive, b.bury = context.WithCancel(u.ctx) // until it is seen otherwise
+		u.boxes = append(u.boxes, b)
+		u.all.Go(func() { u.look(b) })
+	}
+	return u
+}
+
+// Close ends what is on its way.
+func (u *Upstream) Close() {
+	u.end()
+	u.all.Wait()
+}
+
+// Healthy is an error where no box can be asked.
+func (u *Upstream) Healthy() error {
+	if u.Up() == 0 {
+		return ErrDown
+	}
+	return nil
+}
+
+// Up is how many boxes can be asked.
+func (u *Upstream) Up() (n int) {
+	for _, b := range u.boxes {
+		if b.state().Err() == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// look asks a box for its health, again and again.
+func (u *Upstream) look(b *upstreamBox) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		b.found(u.ctx, u.healthy(b))
+		select {
+		case <-tick.C:
+		case <-u.ctx.Done():
+			return
+		}
+	}
+}
+
+func (u *Upstream) healthy(b *upstreamBox) bool {
+	ctx, cancel := context.WithTimeout(u.ctx, lookWithin)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.url+"/healthz", nil)
+	if err != nil {
+		return false
+	}
+	res, err := u.client.Do(req)
+	if err != nil {
+		return false
+	}
+	defer res.Body.Close()
+	_, err = io.Copy(io.Discard, io.LimitReader(res.Body, wire.AnswerBytesMax))
+	return err == nil && res.StatusCode == http.StatusOK
+}
+
+func (b *upstreamBox) found(ctx context.Context, healthy bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case !healthy:
+		b.bury()
+	case b.alive.Err() != nil:
+		b.alive, b.bury = context.WithCancel(ctx)
+	}
+}
+
+func (b *upstreamBox) state() context.Context {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.alive
+}
+
+// errNext: this box has no answer; another may have one.
+var errNext = errors.New("relay: ask another box")
+
+// Ask is a relay's Vault.
+func (u *Upstream) Ask(ctx context.Context, r Request) (wire.Reply, error) {
+	first, sent := int(u.turn.Add(1)), false
+	for n := range u.boxes {
+		b := u.boxes[(first+n)%len(u.boxes)]
+		alive := b.state()
+		if alive.Err() != nil {
+			continue
+		}
+		reply, left, err := u.askBox(ctx, alive, b, r)
+		sent = sent || left
+		if err == nil {
+			return reply, nil
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if sent {
+		return wire.Reply{}, errors.New("relay: no box answered, and one may have acted")
+	}
+	return wire.Reply{}, ErrDown
+}
+
+// askBox sends the request to one box; left: bytes of it may have arrived.
+func (u *Upstream) askBox(ctx, alive context.Context, b *upstreamBox, r Request) (reply wire.Reply, left bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(alive, cancel)()
+	var connected atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url+"/v1/vault", bytes.NewReader(r.Sealed))
+	if err != nil {
+		return reply, false, err
+	}
+	req.Header.Set("Authorization", "Bearer "+r.Token)
+	req.Header.Set("Content-Type", "application/octet-stream")
+	req.Header.Set("X-Forwarded-For", r.From.String())
+	res, err := u.client.Do(req)
+	if err != nil {
+		return reply, connected.Load(), fmt.Errorf("%w: %w", errNext, err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, wire.AnswerBytesMax+1))
+	if err != nil || len(body) > wire.AnswerBytesMax {
+		return reply, true, fmt.Errorf("%w: its answer broke off", errNext)
+	}
+	if res.StatusCode == http.StatusOK {
+		return wire.Reply{Sealed: body}, true, nil
+	}
+	return refusedThere(body)
+}
+
+// refusedThere reads what a box's own relay refuses.
+func refusedThere(body []byte) (wire.Reply, bool, error) {
+	var said struct {
+		Refused wire.Code `json:"refused"`
+	}
+	if json.Unmarshal(body, &said) != nil || said.Refused == "" {
+		return wire.Reply{}, true, fmt.Errorf("%w: it is no box", errNext)
+	}
+	switch said.Refused {
+	case wire.CodeUnavailable: // "did not reach it"
+		return wire.Reply{}, false, errNext
+	case wire.CodeUnknown:
+		return wire.Reply{}, true, errNext
+	}
+	return wire.Reply{Refused: said.Refused}, true, nil
+}
