@@ -72,7 +72,7 @@ func newRigUnder(t *testing.T, policy bundle.Policy) *rig {
 	must(t, err)
 	n := node.New(node.Config{Box: b, Store: log})
 	front := relay.New(relay.Config{
-		Document: document, Issuers: fleet.Issuers, Vault: n.Do, Healthy: n.Err, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Document: document, Issuers: fleet.Issuers, Vault: func(ctx context.Context, r relay.Request) (wire.Reply, error) { return n.Do(ctx, r.Sealed) }, Healthy: n.Err, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		AddressRate: relay.Rate{PerSecond: 1e6, Burst: 1e6}, AccountRate: relay.Rate{PerSecond: 1e6, Burst: 1e6},
 	})
 	server := httptest.NewServer(front)
