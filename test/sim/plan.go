@@ -1,0 +1,40 @@
+package sim
+
+import "time"
+
+// Plan is a kind of run.
+type Plan struct {
+	Chaos   time.Duration // virtual time with faults
+	Owners  int           // accounts whose owners come and go
+	Thieves int           // at each account
+	AtOnce  int           // guesses of a thief
+	Faults  faults
+	Every   time.Duration // about this often something breaks
+	Put     bool          // disks are put back
+}
+
+var bad = faults{
+	net: 10 * time.Millisecond, disk: 10 * time.Millisecond, hsm: 20 * time.Millisecond,
+	drop: 0.01, repeat: 0.01, late: 0.01, corrupt: 0.002, lost: 0.1, replay: 0.1, spread: 0.1,
+}
+
+// boxes of an island, by seed: most have three.
+func boxes(seed uint64) int {
+	return [...]int{1, 1, 1, 1, 1}[seed%5]
+}
+
+func everything(seed uint64) (Config, Plan) {
+	return Config{Seed: seed, Boxes: boxes(seed), Files: seed%2 == 0},
+		Plan{Chaos: 20 * time.Second, Owners: 2, Thieves: int(seed % 2), AtOnce: 2, Faults: bad, Every: 2 * time.Second}
+}
+
+func storm(seed uint64) (Config, Plan) {
+	return Config{Seed: seed, Boxes: boxes(seed), Files: seed%2 == 0},
+		Plan{Chaos: 6 * time.Second, Owners: 1, Thieves: 8, AtOnce: 3, Faults: bad, Every: time.Second}
+}
+
+func rollbacks(seed uint64) (Config, Plan) {
+	n := boxes(seed)
+	return Config{Seed: seed, Boxes: n, Files: n > 1 && seed%2 == 0}, // of one box a file can not be promised for
+		Plan{Chaos: 20 * time.Second, Owners: 1, Thieves: 1, AtOnce: 2, Faults: bad, Every: time.Second, Put: true}
+}
