@@ -30,48 +30,67 @@ type saving struct {
 	pages      []wire.Page
 	missing    int // paths to which nodes are on their way
 	given      bool
+	state      *groupState // of an island of several boxes
 }
 
 // save begins a checkpoint when it is time.
 func (v *Vault) save() {
-	if v.saving != nil || !v.alerts.settled() {
-		return
-	}
-	news := v.head.Index - v.saved.Head.Index
 	switch {
-	case len(v.changed) >= changedMax, news >= entriesMax, v.turn.wantsCheckpoint(v):
-	case (news > 0 || len(v.changed) > 0) && v.nowMillis >= v.savedMillis+saveMillis:
-	default:
-		return
+	case v.saving != nil || !v.alerts.settled():
+	case v.group != nil && !v.group.savesAlone(v):
+	case v.group != nil || v.wantsSave() || v.turn.wantsCheckpoint(v):
+		v.beginSave()
 	}
-	v.beginSave()
+}
+
+// wantsSave tells whether there is enough to save.
+func (v *Vault) wantsSave() bool {
+	news := v.head.Index - v.saved.Head.Index
+	return len(v.changed) >= changedMax || news >= entriesMax ||
+		(news > 0 || len(v.changed) > 0) && v.ownMillis >= v.savedMillis+saveMillis
 }
 
 // beginSave freezes the records as the committed head left them.
 func (v *Vault) beginSave() {
 	s := &saving{epochs: v.epochs, records: v.changed}
-	s.checkpoint = ledger.Checkpoint{Serial: v.saved.Serial + 1, Head: v.head, EpochMillis: v.saved.EpochMillis}
+	s.checkpoint = ledger.Checkpoint{Serial: v.nextSerial(), Head: v.head, EpochMillis: v.saved.EpochMillis}
+	if v.group != nil {
+		v.group.enterCheckpoint(v, s)
+	}
 	v.turn.enterCheckpoint(v, s)
 	v.saving, v.changed = s, nil
-	job := saveJob{fleet: v.fleet.ID, hasher: v.hasher, epochs: s.epochs, salts: make([]byte, recordSaltSize*len(s.records))}
-	if _, err := io.ReadFull(v.rand, job.salts); err != nil {
-		v.fail(err)
-		return
-	}
+	job := saveJob{fleet: v.fleet.ID, generation: v.generation, hasher: v.hasher, epochs: s.epochs}
 	for _, h := range s.records {
 		h.changed, h.saving = false, true
 		job.records = append(job.records, savedRecord{h.path, h.account, h.record})
 	}
+	if err := job.drawSalts(v.rand); err != nil {
+		v.fail(err)
+		return
+	}
 	v.out.Jobs = append(v.out.Jobs, job)
+}
+
+// nextSerial numbers what the host keeps.
+func (v *Vault) nextSerial() uint64 {
+	v.serial = max(v.serial, v.saved.Serial) + 1
+	return v.serial
 }
 
 // saveJob seals the records of a checkpoint.
 type saveJob struct {
-	fleet   wire.FleetID
-	hasher  *tree.Hasher
-	epochs  ledger.Epochs
-	salts   []byte
-	records []savedRecord
+	fleet      wire.FleetID
+	generation uint32
+	hasher     *tree.Hasher
+	epochs     ledger.Epochs
+	salts      []byte
+	records    []savedRecord
+}
+
+func (j *saveJob) drawSalts(rand io.Reader) error {
+	j.salts = make([]byte, recordSaltSize*len(j.records))
+	_, err := io.ReadFull(rand, j.salts)
+	return err
 }
 
 type savedRecord struct {
@@ -86,8 +105,9 @@ type sealedRecords struct {
 	err    error
 }
 
-func (j saveJob) Run(hal.HAL) Result {
-	var s sealedRecords
+func (j saveJob) Run(hal.HAL) Result { return j.seal() }
+
+func (j saveJob) seal() (s sealedRecords) {
 	for i, r := range j.records {
 		plaintext, err := r.record.Encode(r.account)
 		if err != nil {
@@ -99,7 +119,7 @@ func (j saveJob) Run(hal.HAL) Result {
 			return sealedRecords{err: err}
 		}
 		s.leaves = append(s.leaves, tree.Leaf{Path: r.path, MAC: j.hasher.MAC(r.path, plaintext)})
-		s.pages = append(s.pages, wire.Page{Key: recordKey(r.path), Bytes: sealed})
+		s.pages = append(s.pages, wire.Page{Key: recordKey(j.generation, r.path), Bytes: sealed})
 	}
 	return s
 }
@@ -136,7 +156,7 @@ func (v *Vault) reach() {
 func (v *Vault) give() {
 	s := v.saving
 	for _, p := range v.tree.Apply(s.leaves) {
-		s.pages = append(s.pages, wire.Page{Key: nodeKey(p.Key), Bytes: p.Bytes})
+		s.pages = append(s.pages, wire.Page{Key: nodeKey(v.generation, p.Key), Bytes: p.Bytes})
 	}
 	s.checkpoint.Root = v.tree.Root()
 	s.checkpoint.Due = v.dueList()
@@ -156,6 +176,9 @@ func (v *Vault) give() {
 // dropped would be needed.
 func (v *Vault) kept(serial uint64) {
 	s := v.saving
+	if v.group != nil && v.group.keptPart(v, serial) {
+		return
+	}
 	if s == nil || !s.given || serial < s.checkpoint.Serial {
 		return
 	}
@@ -163,6 +186,9 @@ func (v *Vault) kept(serial uint64) {
 		h.saving, h.epoch = false, s.epochs.Number()
 	}
 	v.tree.Kept()
-	v.saving, v.saved, v.savedMillis = nil, s.checkpoint, v.nowMillis
+	v.saving, v.saved, v.savedMillis = nil, s.checkpoint, v.ownMillis
 	v.turn.keptCheckpoint(v, s)
+	if v.group != nil {
+		v.group.keptCheckpoint(s)
+	}
 }

@@ -7,16 +7,15 @@ import (
 	"strongroom/vault/internal/record"
 )
 
-// proposal is an entry on its way to being committed.
-type proposal struct {
-	command record.Command
-	record  *held // pinned
-	head    ledger.Head
-	then    func(record.Outcome) // answers who asked; nil when nobody did
+// write is what was written into the log and waits for being anchored.
+type write struct {
+	head ledger.Head
+	then func()
 }
 
-// propose appends a command to the log. What it does is decided only when it
-// is committed: by then another may have come first.
+// propose has a command carried out, on every box of the island. What it does
+// is decided only when it is committed: by then another may have come first.
+// Then answers who asked; nil when nobody did.
 func (v *Vault) propose(h *held, c record.Command, then func(record.Outcome)) {
 	c.Account = h.account
 	plaintext, err := c.Encode()
@@ -24,14 +23,37 @@ func (v *Vault) propose(h *held, c record.Command, then func(record.Outcome)) {
 		v.fail(err)
 		return
 	}
-	e, err := v.ledger.Append(v.rand, plaintext)
-	if err != nil {
-		v.fail(err)
+	h.pins++
+	if v.group != nil {
+		v.group.propose(v, h, plaintext, then)
 		return
 	}
-	h.pins++
-	v.out.Append = append(v.out.Append, e)
-	v.proposed = append(v.proposed, proposal{c, h, v.ledger.Head(), then})
+	var heads []ledger.Head
+	heads = v.write([][]byte{plaintext}, func() {
+		head := heads[0]
+		v.head = head
+		o := v.apply(head.Index, h, &c)
+		if then != nil {
+			then(o)
+		}
+		v.unpin(h)
+	})
+}
+
+// write appends to the log, and goes on when that is anchored. It gives the
+// head after each.
+func (v *Vault) write(plaintexts [][]byte, then func()) (heads []ledger.Head) {
+	for _, plaintext := range plaintexts {
+		e, err := v.ledger.Append(v.rand, plaintext)
+		if err != nil {
+			v.fail(err)
+			return heads
+		}
+		v.out.Append = append(v.out.Append, e)
+		heads = append(heads, v.ledger.Head())
+	}
+	v.writes = append(v.writes, write{v.ledger.Head(), then})
+	return heads
 }
 
 // anchor asks for the newest durable head to be written into the HSM's
@@ -39,10 +61,19 @@ func (v *Vault) propose(h *held, c record.Command, then func(record.Outcome)) {
 // Order of every commit: the host's fsync, the anchor, the answer. A host that
 // throws away what it called durable is found out at the next start.
 func (v *Vault) anchor() {
-	if v.anchoring || v.durable == v.committed {
+	if v.anchoring || v.durable == v.anchored.Index {
 		return
 	}
-	head := v.proposed[v.durable-v.committed-1].head
+	head := v.anchored
+	for _, w := range v.writes {
+		if w.head.Index > v.durable {
+			break
+		}
+		head = w.head
+	}
+	if head == v.anchored {
+		return
+	}
 	v.anchoring = true
 	v.out.Anchor = anchorJob{head, ledger.Anchor{Head: head, Boot: v.boot}.Encode(v.fleet.ID)}
 }
@@ -59,23 +90,22 @@ type anchored struct {
 	err  error
 }
 
-// enter commits everything up to the anchored head.
 func (a anchored) enter(v *Vault) {
 	if a.err != nil {
 		v.fail(a.err) // whether it was written is not known: the restart finds out
 		return
 	}
 	v.anchoring = false
-	for v.committed < a.head.Index {
-		p := v.proposed[0]
-		v.proposed = v.proposed[1:]
-		v.committed++
-		v.head = p.head
-		o := v.apply(v.committed, p.record, &p.command)
-		if p.then != nil {
-			p.then(o)
-		}
-		v.unpin(p.record)
+	v.anchored = a.head
+	v.finish()
+}
+
+// finish goes on with everything up to the anchored head.
+func (v *Vault) finish() {
+	for len(v.writes) > 0 && v.writes[0].head.Index <= v.anchored.Index {
+		w := v.writes[0]
+		v.writes = v.writes[1:]
+		w.then()
 	}
 }
 

@@ -30,7 +30,7 @@ func (v *Vault) remind(h *held) {
 
 // expire proposes what happens by itself.
 func (v *Vault) expire() {
-	if v.nowMillis <= v.soonest {
+	if v.nowMillis <= v.soonest || !v.leads() {
 		return
 	}
 	v.soonest = math.MaxUint64

@@ -37,6 +37,9 @@ func (v *Vault) restore(h hal.HAL, disk wire.Disk) error {
 	if err := v.restoreCheckpoint(h, disk, anchor); err != nil {
 		return err
 	}
+	if v.group != nil {
+		return v.restoreGroup(h, disk, anchor)
+	}
 	if err := v.replay(h, disk, anchor); err != nil {
 		return err
 	}
@@ -56,6 +59,21 @@ func (v *Vault) restore(h hal.HAL, disk wire.Disk) error {
 	return h.WriteMemory(ledger.Anchor{Head: v.head, Boot: v.boot}.Encode(v.fleet.ID))
 }
 
+// restoreGroup is restore for a box of an island of several.
+func (v *Vault) restoreGroup(h hal.HAL, disk wire.Disk, anchor ledger.Anchor) error {
+	if _, err := io.ReadFull(v.rand, v.boot[:]); err != nil {
+		return err
+	}
+	if err := v.group.restore(v, h, disk, anchor); err != nil {
+		return err
+	}
+	v.turn.shred = true
+	if v.between() {
+		v.turn.begin(v)
+	}
+	return h.WriteMemory(ledger.Anchor{Head: v.anchored, Boot: v.boot}.Encode(v.fleet.ID))
+}
+
 func (v *Vault) restoreCheckpoint(h hal.HAL, disk wire.Disk, anchor ledger.Anchor) error {
 	values, err := disk.Read([][]byte{checkpointKey()})
 	if err != nil {
@@ -67,7 +85,7 @@ func (v *Vault) restoreCheckpoint(h hal.HAL, disk wire.Disk, anchor ledger.Ancho
 		return errAnswer
 	case len(values[0]) > 0:
 		err = v.openCheckpoint(h, values[0])
-	case anchor.First || anchor.Head == v.saved.Head:
+	case anchor.First || anchor.Head == v.saved.Head || v.group != nil: // a box that lost its disk joins anew
 		err = v.firstEpoch(h)
 	default:
 		err = fmt.Errorf("%w: the anchor stands at entry %d", ErrNoCheckpoint, anchor.Head.Index)
@@ -77,7 +95,7 @@ func (v *Vault) restoreCheckpoint(h hal.HAL, disk wire.Disk, anchor ledger.Ancho
 	}
 	// First light's anchor may stand before the checkpoint that its migration
 	// made: a start wrote that after it had reached the anchor.
-	if anchor.Head.Index < v.saved.Head.Index && !anchor.First {
+	if anchor.Head.Index < v.saved.Head.Index && !anchor.First && v.group == nil {
 		return fmt.Errorf("%w: the HSM's memory stands at entry %d, the checkpoint at %d: the memory was put back", ledger.ErrRollback, anchor.Head.Index, v.saved.Head.Index)
 	}
 	v.head = v.saved.Head
@@ -155,7 +173,7 @@ func (v *Vault) replay(h hal.HAL, disk wire.Disk, anchor ledger.Anchor) error {
 	if !reached {
 		return fmt.Errorf("%w: it ends at entry %d, the anchor stands at %d", ledger.ErrRollback, v.head.Index, anchor.Head.Index)
 	}
-	v.durable, v.committed, v.out = v.head.Index, v.head.Index, Output{}
+	v.durable, v.anchored, v.out = v.head.Index, v.head, Output{}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -10,19 +11,42 @@ import (
 
 // The names of pages: a letter, and what tells one from the other. All that
 // they tell the host is how many records there are, and which of them are used.
+// A tree that came from another box as a whole is of another generation than
+// the one whose place it takes.
 const (
 	keyNode       = 'n' // a node of the record tree, by its place
 	keyRecord     = 'r' // a record, by its path
 	keyCheckpoint = 'c' // the one checkpoint
+
+	keyLaterNode   = 'N' // the same, of a later generation than the first: its number comes before the place
+	keyLaterRecord = 'R'
 )
 
 // errAnswer: the node answered a read with more or fewer pages than were asked
 // for.
 var errAnswer = errors.New("vault: the node's answer does not belong to what it was asked")
 
-func nodeKey(k []byte) []byte      { return append([]byte{keyNode}, k...) }
-func recordKey(p tree.Path) []byte { return append([]byte{keyRecord}, p[:]...) }
-func checkpointKey() []byte        { return []byte{keyCheckpoint} }
+func nodeKey(generation uint32, k []byte) []byte {
+	return append(prefix(generation, keyNode, keyLaterNode), k...)
+}
+
+func recordKey(generation uint32, p tree.Path) []byte {
+	return append(prefix(generation, keyRecord, keyLaterRecord), p[:]...)
+}
+
+func prefix(generation uint32, first, later byte) []byte {
+	if generation == 0 {
+		return []byte{first}
+	}
+	return binary.BigEndian.AppendUint32([]byte{later}, generation)
+}
+
+// prefixes are those of all pages of a generation.
+func prefixes(generation uint32) [][]byte {
+	return [][]byte{prefix(generation, keyNode, keyLaterNode), prefix(generation, keyRecord, keyLaterRecord)}
+}
+
+func checkpointKey() []byte { return []byte{keyCheckpoint} }
 func recordLabel(f wire.FleetID, p tree.Path) string {
 	return fmt.Sprintf("strongroom/v1/record %x %x", f, p)
 }
@@ -31,7 +55,8 @@ func recordLabel(f wire.FleetID, p tree.Path) string {
 type reading struct {
 	path   tree.Path
 	keys   [][]byte
-	record bool // the last key is the record's
+	nodes  [][]byte // of the tree, the first of the keys
+	record bool     // the last key is the record's
 	then   func(page []byte)
 }
 
@@ -39,11 +64,12 @@ type reading struct {
 // record there. When they are grafted it goes on, with the record's page.
 func (v *Vault) read(p tree.Path, record bool, then func(page []byte)) {
 	r := reading{path: p, record: record, then: then}
-	for _, k := range v.tree.Wanted(p) {
-		r.keys = append(r.keys, nodeKey(k))
+	r.nodes = v.tree.Wanted(p)
+	for _, k := range r.nodes {
+		r.keys = append(r.keys, nodeKey(v.generation, k))
 	}
 	if record {
-		r.keys = append(r.keys, recordKey(p))
+		r.keys = append(r.keys, recordKey(v.generation, p))
 	}
 	v.lastRead++
 	v.reads[v.lastRead] = r
@@ -63,10 +89,8 @@ func (v *Vault) found(f wire.Found) {
 	}
 	var pages []tree.Page
 	var page []byte
-	for i, key := range r.keys {
-		if key[0] == keyNode {
-			pages = append(pages, tree.Page{Key: key[1:], Bytes: f.Values[i]})
-		}
+	for i, key := range r.nodes {
+		pages = append(pages, tree.Page{Key: key, Bytes: f.Values[i]})
 	}
 	if r.record {
 		page = f.Values[len(f.Values)-1]

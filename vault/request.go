@@ -34,6 +34,8 @@ type Result interface{ enter(*Vault) }
 func (v *Vault) request(r wire.Request) {
 	kind, err := channel.KindOf(r.Sealed)
 	switch {
+	case !v.leads():
+		v.elsewhere(r.ID)
 	case len(r.Sealed) > wire.RequestBytesMax:
 		v.refuseInClear(r.ID, wire.CodeTooLarge)
 	case err != nil:
@@ -176,6 +178,14 @@ func (v *Vault) secondTrip(in wire.Request) {
 // answer seals the one answer of a request, with the account's status.
 func (v *Vault) answer(r *request, a wire.Answer) {
 	a.Version = wire.Version
+	if !v.leads() { // not any more: what this box knows may be old
+		if r.record != nil {
+			v.unpin(r.record)
+			r.record = nil
+		}
+		v.elsewhere(r.id)
+		return
+	}
 	if r.record != nil {
 		if a.Status == nil { // a signed one says what was signed
 			a.Status = r.record.record.Status(v.policy, v.nowMillis)
@@ -196,7 +206,22 @@ func (v *Vault) answer(r *request, a wire.Answer) {
 		v.fail(err)
 		return
 	}
-	v.out.Replies = append(v.out.Replies, wire.Reply{ID: r.id, Sealed: sealed})
+	v.reply(wire.Reply{ID: r.id, Sealed: sealed})
+}
+
+// reply lets an answer out: of an island of several boxes, when a majority has
+// confirmed that this one still leads.
+func (v *Vault) reply(r wire.Reply) {
+	if v.group != nil {
+		v.group.replies = append(v.group.replies, r)
+		return
+	}
+	v.out.Replies = append(v.out.Replies, r)
+}
+
+// elsewhere has the node ask the box that leads.
+func (v *Vault) elsewhere(id uint64) {
+	v.out.Replies = append(v.out.Replies, wire.Reply{ID: id, Refused: wire.CodeElsewhere})
 }
 
 func (v *Vault) refuse(r *request, c wire.Code) { v.answer(r, wire.Answer{Refused: c}) }

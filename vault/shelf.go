@@ -95,19 +95,27 @@ func (v *Vault) load(p tree.Path) {
 //     a guess: its plaintext has not the MAC that the tree proves for the path.
 //  2. It says that there is no such page: so does nobody whose tree has the leaf.
 func (v *Vault) openRecord(p tree.Path, mac tree.MAC, page []byte) (*held, error) {
-	plaintext, epoch, err := v.epochs.Open(recordLabel(v.fleet.ID, p), nil, page)
+	plaintext, epoch, err := v.openPage(p, mac, page)
 	if err != nil {
-		return nil, fmt.Errorf("%w: record %x: %w", ErrRecord, p, err)
-	}
-	is := v.hasher.MAC(p, plaintext)
-	if !hmac.Equal(is[:], mac[:]) {
-		return nil, fmt.Errorf("%w: record %x is not the newest", ErrRecord, p)
+		return nil, err
 	}
 	account, r, err := record.Decode(plaintext)
 	if err != nil {
 		return nil, fmt.Errorf("%w: record %x", err, p)
 	}
 	return &held{account: account, record: r, epoch: epoch}, nil
+}
+
+func (v *Vault) openPage(p tree.Path, mac tree.MAC, page []byte) (plaintext []byte, epoch uint64, err error) {
+	plaintext, epoch, err = v.epochs.Open(recordLabel(v.fleet.ID, p), nil, page)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: record %x: %w", ErrRecord, p, err)
+	}
+	is := v.hasher.MAC(p, plaintext)
+	if !hmac.Equal(is[:], mac[:]) {
+		return nil, 0, fmt.Errorf("%w: record %x is not the newest", ErrRecord, p)
+	}
+	return plaintext, epoch, nil
 }
 
 // arrive shelves a record and lets everybody go on who waits for it. Who came

@@ -63,14 +63,14 @@ func (v *Vault) turnEpoch(asked bool) {
 	if t.sweeping {
 		t.sweep(v)
 	}
-	if v.nowMillis < t.notBefore {
+	if v.ownMillis < t.notBefore {
 		return
 	}
 	if t.shred && !t.shredding {
 		t.shredding = true
 		v.out.Jobs = append(v.out.Jobs, shredJob{before: v.epochs.List()[0].Number})
 	}
-	over := v.nowMillis >= v.saved.EpochMillis+v.policyEpochMillis()
+	over := v.ownMillis >= v.saved.EpochMillis+v.policyEpochMillis()
 	if (t.asked || over) && !t.minting && !t.shred && !v.between() {
 		t.asked, t.minting = false, true
 		v.out.Jobs = append(v.out.Jobs, mintJob{fleet: v.fleet.ID, number: v.epochs.Number() + 1})
@@ -123,7 +123,7 @@ func (m minted) enter(v *Vault) {
 
 // refused keeps the old epoch for a while. The operator sees the count.
 func (t *turn) refused(v *Vault) {
-	t.notBefore = v.nowMillis + hsmRetryMillis
+	t.notBefore = v.ownMillis + hsmRetryMillis
 	v.out.Counts.EpochsFailed++
 }
 
@@ -177,7 +177,7 @@ func (goOnJob) enter(v *Vault)       { v.turn.again = false }
 // checkpoint seals again.
 func (t *turn) retires(v *Vault) bool {
 	return v.between() && t.swept && v.head.Index >= t.lastOld &&
-		v.nowMillis > t.since+max(registerTicketMillis, v.policy.TicketMillis)
+		v.ownMillis > t.since+max(registerTicketMillis, v.policy.TicketMillis)
 }
 
 func (t *turn) wantsCheckpoint(v *Vault) bool { return t.incoming != nil || t.retires(v) }
@@ -187,7 +187,7 @@ func (t *turn) enterCheckpoint(v *Vault, s *saving) {
 	switch {
 	case t.incoming != nil:
 		s.epochs = v.epochs.With(t.incoming.epoch, t.incoming.secret)
-		s.checkpoint.EpochMillis = v.nowMillis
+		s.checkpoint.EpochMillis = v.ownMillis
 		t.incoming = nil
 	case t.retires(v):
 		s.epochs = v.epochs.Newest()
@@ -212,7 +212,10 @@ func (t *turn) keptCheckpoint(v *Vault, s *saving) {
 // begin starts the sweep.
 func (t *turn) begin(v *Vault) {
 	t.sweeping, t.swept, t.at = true, false, tree.Path{}
-	t.since, t.lastOld = v.nowMillis, v.ledger.Head().Index
+	t.since, t.lastOld = v.ownMillis, v.ledger.Head().Index
+	if v.group != nil {
+		v.group.freshSessions()
+	}
 }
 
 // shredJob destroys the keys of the epochs before one. That is for ever.

@@ -37,28 +37,34 @@ type Vault struct {
 	ticketLabel string
 	rand        io.Reader
 
-	nowMillis uint64 // the node's clock, never going back; 0 before the first Step
+	// nowMillis is the time by which the rules go, never going back: the node's
+	// clock, or what the boxes of an island agree on. ownMillis is the node's
+	// clock, never going back; 0 before the first Step.
+	nowMillis, ownMillis uint64
+
+	group *group // nil: the island has one box
 
 	// The record tree (shelf.go, page.go, due.go).
-	hasher   *tree.Hasher
-	tree     *tree.Tree // as the newest checkpoint left it
-	held     map[tree.Path]*held
-	clock    []*held // all of held, in the order in which shrink comes by
-	loading  map[tree.Path]*loading
-	reads    map[uint64]reading
-	lastRead uint64
-	due      map[tree.Path]uint64 // -> record.DueMillis
-	soonest  uint64               // none of them is due before
+	hasher     *tree.Hasher
+	generation uint32     // of the tree's pages
+	tree       *tree.Tree // as the newest checkpoint left it
+	held       map[tree.Path]*held
+	clock      []*held // all of held, in the order in which shrink comes by
+	loading    map[tree.Path]*loading
+	reads      map[uint64]reading
+	lastRead   uint64
+	due        map[tree.Path]uint64 // -> record.DueMillis
+	soonest    uint64               // none of them is due before
 
 	alerts   alerts   // alert.go
 	watchers watchers // watch.go
 
 	// The log (commit.go).
 	ledger    *ledger.Ledger
-	proposed  []proposal  // in the order of the log, not yet committed
+	writes    []write     // in the order of the log, not yet anchored
 	durable   uint64      // the host says: on stable storage
-	committed uint64      // anchored in the HSM, applied
-	head      ledger.Head // of the committed entries
+	anchored  ledger.Head // in the HSM
+	head      ledger.Head // what is applied: a start may read on from there
 	boot      ledger.Boot // of this start
 	anchoring bool        // an anchor job is out
 
@@ -66,6 +72,7 @@ type Vault struct {
 	changed     []*held // since the last checkpoint began
 	saving      *saving // nil for none
 	saved       ledger.Checkpoint
+	serial      uint64 // the last that was given to the host
 	savedMillis uint64
 	epochs      ledger.Epochs
 	turn        turn
@@ -125,6 +132,11 @@ func Open(h hal.HAL, rand io.Reader, document, sealedIsland []byte, disk wire.Di
 		Suite: v.suite, Context: []byte(wire.OpaqueContext), Identity: fleet.ID[:], PublicKey: fleet.AKE,
 		AKE: multiplier(func(p []byte) ([]byte, error) { return h.Multiply(keyAKE, p) }),
 	}
+	if len(fleet.Boxes) > 0 {
+		if v.group, err = newGroup(v, h); err != nil {
+			return nil, err
+		}
+	}
 	return v, v.restore(h, disk)
 }
 
@@ -140,6 +152,9 @@ func (v *Vault) Step(in Input) Output {
 		v.found(f)
 	}
 	v.kept(in.Kept) // after what was read before it
+	if v.group != nil {
+		v.group.hear(v, in.In)
+	}
 	for _, r := range in.Requests {
 		v.request(r)
 	}
@@ -148,6 +163,9 @@ func (v *Vault) Step(in Input) Output {
 	}
 	v.expire()
 	v.endWatches(in.Stopping)
+	if v.group != nil {
+		v.group.run(v, in.Stopping)
+	}
 	v.giveAlerts(in.Alerted)
 	v.turnEpoch(in.Epoch)
 	v.save()
@@ -159,13 +177,16 @@ func (v *Vault) Step(in Input) Output {
 // tell tells the time. What began while the box opened began at the first time
 // that it was told.
 func (v *Vault) tell(nowMillis uint64) {
-	if v.nowMillis == 0 {
+	if v.ownMillis == 0 {
 		v.savedMillis, v.turn.since = nowMillis, nowMillis
 		if v.saved.EpochMillis == 0 {
 			v.saved.EpochMillis = nowMillis
 		}
 	}
-	v.nowMillis = max(v.nowMillis, nowMillis)
+	v.ownMillis = max(v.ownMillis, nowMillis)
+	if v.group == nil {
+		v.nowMillis = v.ownMillis
+	}
 }
 
 // fail stops the box, for the first reason.

@@ -33,7 +33,7 @@ func (v *Vault) watch(r *request) {
 		v.answer(r, wire.Answer{})
 		return
 	}
-	w.list = append(w.list, watching{r, v.nowMillis + wire.WatchMillisMax})
+	w.list = append(w.list, watching{r, v.ownMillis + wire.WatchMillisMax})
 }
 
 // wake answers who watches an account: something happened, or a newer Watch
@@ -51,9 +51,10 @@ func (v *Vault) wake(h *held) {
 
 // endWatches answers those that were held long enough, or all of them.
 func (v *Vault) endWatches(stopping bool) {
+	stopping = stopping || !v.leads()
 	w := &v.watchers
 	w.stopping = stopping
-	for len(w.list) > 0 && (stopping || v.nowMillis >= w.list[0].untilMillis) {
+	for len(w.list) > 0 && (stopping || v.ownMillis >= w.list[0].untilMillis) {
 		r := w.list[0].request
 		w.list = slices.Delete(w.list, 0, 1)
 		v.answer(r, wire.Answer{})

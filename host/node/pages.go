@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -90,10 +91,16 @@ func (p *Pages) Read(keys [][]byte) ([][]byte, error) {
 	return values, nil
 }
 
-// Keep replaces pages: all of them or none, durable when it returns nil.
-func (p *Pages) Keep(pages []wire.Page) error {
+// Keep drops all pages whose keys begin with one of drop, and then replaces
+// pages: all of it or nothing, durable when it returns nil.
+func (p *Pages) Keep(pages []wire.Page, drop [][]byte) error {
 	batch := p.db.NewBatch()
 	defer batch.Close()
+	for _, prefix := range drop {
+		if err := batch.DeleteRange(prefix, after(prefix), nil); err != nil {
+			return err
+		}
+	}
 	for _, page := range pages {
 		if err := batch.Set(page.Key, page.Bytes, nil); err != nil {
 			return err
@@ -103,6 +110,17 @@ func (p *Pages) Keep(pages []wire.Page) error {
 		return fmt.Errorf("node: keeping the records: %w", outOfRoom(err))
 	}
 	return nil
+}
+
+// after is the first key that does not begin with a prefix any more. No prefix
+// is all 0xff: each begins with a letter.
+func after(prefix []byte) []byte {
+	b := bytes.Clone(prefix)
+	for i := len(b) - 1; ; i-- {
+		if b[i]++; b[i] != 0 {
+			return b[:i+1]
+		}
+	}
 }
 
 // Bytes is the size of the pages on the disk.

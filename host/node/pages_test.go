@@ -86,7 +86,7 @@ func TestDamagedPages(t *testing.T) {
 	path := t.TempDir()
 	p, err := OpenPages(path, nil)
 	must(t, err)
-	must(t, p.Keep(pagesOf(0, 200, "text")))
+	must(t, p.Keep(pagesOf(0, 200, "text"), nil))
 	must(t, p.db.Flush())
 	must(t, p.Close())
 	tables, err := filepath.Glob(filepath.Join(path, "*.sst"))

@@ -38,7 +38,7 @@ func (s *Store) Read(keys [][]byte) ([][]byte, error) { return s.pages.Read(keys
 
 // Keep keeps a checkpoint, and then drops what it stands for of the log.
 func (s *Store) Keep(pages []wire.Page, c wire.Checkpoint) error {
-	if err := s.pages.Keep(pages); err != nil {
+	if err := s.pages.Keep(pages, c.Drop); err != nil {
 		return err
 	}
 	return s.Drop(c.Index)

@@ -147,6 +147,12 @@ func (c *check) pages(o Out) {
 		c.length("key", len(p.Key), 1, KeyBytesMax)
 		c.length("page", len(p.Bytes), 1, PageBytesMax)
 	}
+	if o.Checkpoint != nil {
+		c.length("drop", len(o.Checkpoint.Drop), 0, FrameItemsMax)
+		for _, prefix := range o.Checkpoint.Drop {
+			c.length("drop", len(prefix), 1, KeyBytesMax)
+		}
+	}
 	c.value("checkpoint", o.Checkpoint == nil || o.Checkpoint.Serial > 0 && len(o.Pages) > 0)
 }
 

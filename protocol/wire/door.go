@@ -69,8 +69,9 @@ type Page struct {
 // Checkpoint says that the pages stand for all entries of the log up to an
 // index: the node may drop those when it keeps the pages.
 type Checkpoint struct {
-	Serial uint64 `cbor:"1,keyasint"`
-	Index  uint64 `cbor:"2,keyasint"`
+	Serial uint64   `cbor:"1,keyasint"`
+	Index  uint64   `cbor:"2,keyasint"`
+	Drop   [][]byte `cbor:"3,keyasint,omitempty"` // pages whose keys begin so are dropped before the new ones are kept
 }
 
 // Disk is what a box asks its node for while it opens.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"strongroom/protocol/wire"
@@ -82,6 +83,9 @@ func (d *Disk) Keep(pages []wire.Page, c wire.Checkpoint) error {
 	defer d.mu.Unlock()
 	if len(pages) == 0 {
 		return errors.New("disk: a checkpoint of no pages")
+	}
+	for _, prefix := range c.Drop {
+		maps.DeleteFunc(d.Pages, func(k string, _ []byte) bool { return strings.HasPrefix(k, string(prefix)) })
 	}
 	for _, p := range pages {
 		d.Pages[string(p.Key)] = bytes.Clone(p.Bytes)

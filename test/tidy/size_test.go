@@ -16,7 +16,7 @@ const (
 	fileLinesMax         = 600
 	functionLinesTrusted = 70
 	functionLinesMax     = 100
-	trustedLinesMax      = 11000 // of code, 2,000 of them for the agreement of several boxes: to write the attack beside the line costs nothing
+	trustedLinesMax      = 12000 // of code, 3,000 of them for the agreement of several boxes: to write the attack beside the line costs nothing
 )
 
 // shortRooms hold functions of at most functionLinesTrusted lines.
@@ -167,9 +167,9 @@ func TestNameLawCatches(t *testing.T) {
 func TestTrustedLawCatches(t *testing.T) {
 	long := "package p\n\n// What is said costs nothing.\n" + strings.Repeat("var _ = 1 // one\n", 499)
 	clean := tree{}
-	for i := range 22 {
+	for i := range 24 {
 		clean[fmt.Sprintf("vault/%d.go", i)] = long
 	}
-	catches(t, trustedLaw, clean, tree{"hsm/soft/a.go": "package p\n"}, "have 11001 lines")
-	catches(t, trustedLaw, clean, tree{"hsm/a/a.go": "package p\n", "hsm/b/b.go": "package p\n\nvar _ = `\n`\n"}, "have 11003 lines")
+	catches(t, trustedLaw, clean, tree{"hsm/soft/a.go": "package p\n"}, "have 12001 lines")
+	catches(t, trustedLaw, clean, tree{"hsm/a/a.go": "package p\n", "hsm/b/b.go": "package p\n\nvar _ = `\n`\n"}, "have 12003 lines")
 }

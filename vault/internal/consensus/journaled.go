@@ -58,7 +58,7 @@ func (l *journaled) write(m *pb.Message) {
 // compact moves the checkpoint, and forgets the entries before an index.
 func (l *journaled) compact(at Position, members Configuration, before uint64) {
 	l.at, l.atMembers = at, members
-	before = min(before, at.Index)
+	before = min(before, at.Index+1)
 	if before <= l.base.Index+1 {
 		return
 	}
@@ -112,6 +112,7 @@ func (l *journaled) Snapshot() (*pb.Snapshot, error) {
 		l.wanted = true
 		return nil, raft.ErrSnapshotTemporarilyUnavailable
 	}
+	l.wanted = false
 	return &pb.Snapshot{Metadata: &pb.SnapshotMetadata{
 		Index: new(l.at.Index), Term: new(l.at.Term), ConfState: l.atMembers.proto(),
 	}}, nil

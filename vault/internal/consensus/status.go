@@ -46,3 +46,16 @@ func (g *Group) Progress() (list []Progress) {
 	slices.SortFunc(list, func(a, b Progress) int { return cmp.Compare(a.ID, b.ID) })
 	return list
 }
+
+// State is what the member must not forget beside its entries.
+func (g *Group) State() State { return g.log.state }
+
+// Entries are the durable entries after an index.
+func (g *Group) Entries(after uint64) (entries []Entry) {
+	for _, e := range g.log.entries {
+		if e.GetIndex() > after {
+			entries = append(entries, entryOf(e))
+		}
+	}
+	return entries
+}

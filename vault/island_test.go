@@ -1,0 +1,295 @@
+package vault_test
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/hpke"
+	"crypto/rand"
+	"testing"
+
+	"strongroom/hsm/hsmtest"
+	"strongroom/protocol/bundle"
+	"strongroom/protocol/channel"
+	"strongroom/protocol/opaque"
+	"strongroom/protocol/wire"
+	"strongroom/test/disk"
+	"strongroom/vault"
+	"strongroom/vault/internal/ledger"
+)
+
+// island is boxes in one goroutine, their nodes honest, their lines perfect
+// unless cut.
+type island struct {
+	*rig       // its client half
+	boxes      []*box
+	custodians []ed25519.PrivateKey
+	queue      []wire.Received // of To
+	cut        func(from, to int) bool
+	steps      int
+}
+
+// box is one of them, with its host.
+type box struct {
+	*vault.Vault
+	id      wire.BoxID
+	hal     *hsmtest.Memory
+	sealed  []byte
+	disk    *disk.Disk
+	durable uint64
+	in      vault.Input
+	report  *wire.IslandReport
+	alerted uint64
+	replies map[uint64]wire.Reply
+	fatal   error
+}
+
+func newIsland(t testing.TB, n int, policy bundle.Policy) *island {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	must(t, err)
+	s := &island{rig: &rig{TB: t, issuer: private, now: 1_700_000_000_000, serving: func() {}, served: func() {}}}
+	founding := vault.Founding{
+		Suite: opaque.P256SHA256, Policy: policy, Issuers: []bundle.Issuer{{ID: "test", Alg: "EdDSA", Key: public}},
+		Isolation: "none", Rollback: "file", Quorum: 2,
+	}
+	for range 3 {
+		public, private, err := ed25519.GenerateKey(rand.Reader)
+		must(t, err)
+		s.custodians = append(s.custodians, private)
+		founding.Custodians = append(founding.Custodians, public)
+	}
+	key, err := hpke.MLKEM768P256().GenerateKey()
+	must(t, err)
+	founding.Alert = key.PublicKey().Bytes()
+	keys := hsmtest.NewKeys(rand.Reader)
+	for range n {
+		b := &box{hal: hsmtest.NewMemory(keys, rand.Reader), disk: disk.New(), replies: map[uint64]wire.Reply{}}
+		identity, err := vault.MakeIdentity(b.hal)
+		must(t, err)
+		card := bundle.Box{Key: identity, HSM: "memory", Rollback: "file"}
+		founding.Boxes = append(founding.Boxes, card)
+		b.id = card.ID()
+		s.boxes = append(s.boxes, b)
+	}
+	var sealed []byte
+	s.document, sealed, err = vault.Make(s.boxes[0].hal, founding)
+	must(t, err)
+	s.fleet, err = bundle.Decode(s.document)
+	must(t, err)
+	s.operator = channel.NewAlertReader(key, s.fleet.ID)
+	for i, b := range s.boxes {
+		b.sealed = sealed
+		if i > 0 {
+			must(t, b.hal.WriteMemory(ledger.Anchor{Head: ledger.Genesis(s.fleet.ID)}.Encode(s.fleet.ID)))
+		}
+		s.start(i)
+	}
+	return s
+}
+
+func (s *island) start(i int) {
+	s.Helper()
+	b := s.boxes[i]
+	v, err := vault.Open(b.hal, rand.Reader, s.document, b.sealed, b.disk)
+	must(s.TB, err)
+	b.Vault, b.durable, b.in, b.report, b.fatal = v, b.disk.Last(), vault.Input{}, nil, nil
+}
+
+func (s *island) kill(i int) { s.boxes[i].Vault = nil }
+
+func (s *island) restart(i int) {
+	s.boxes[i].hal = s.boxes[i].hal.Again()
+	s.start(i)
+}
+
+// step steps every box once.
+func (s *island) step(ticks uint32) (busy bool) {
+	s.Helper()
+	s.steps++
+	for i, b := range s.boxes {
+		if b.Vault == nil {
+			b.in = vault.Input{}
+			continue
+		}
+		in := b.in
+		b.in = vault.Input{}
+		in.NowMillis, in.Ticks, in.Durable, in.Alerted = s.now, ticks, b.durable, b.alerted
+		in.Kept = b.disk.Kept.Serial
+		o := b.Step(in)
+		if o.Fatal != nil {
+			b.fatal, b.Vault = o.Fatal, nil
+			continue
+		}
+		must(s.TB, b.disk.Append(o.Append))
+		b.durable = b.disk.Last()
+		b.disk.Serve(o.Out, &b.in.In)
+		if len(o.Alerts) > 0 {
+			b.alerted = o.Alerts[len(o.Alerts)-1].Index
+		}
+		for _, r := range o.Replies {
+			b.replies[r.ID] = r
+		}
+		if o.Island != nil {
+			b.report = o.Island
+		}
+		for _, j := range append(o.Jobs, o.Anchor) {
+			if j != nil {
+				b.in.Done = append(b.in.Done, j.Run(b.hal))
+			}
+		}
+		for _, send := range o.Sends {
+			to := s.at(send.To)
+			if s.cut == nil || !s.cut(i, to) {
+				s.boxes[to].in.Received = append(s.boxes[to].in.Received, wire.Received{From: b.id, Bytes: bytes.Clone(send.Bytes)})
+			}
+		}
+		busy = busy || len(b.in.Done)+len(o.Sends)+len(o.Append)+len(b.in.Found) > 0
+	}
+	return busy
+}
+
+func (s *island) at(id wire.BoxID) int {
+	for i, b := range s.boxes {
+		if b.id == id {
+			return i
+		}
+	}
+	s.Fatalf("a message to box %s", id)
+	return -1
+}
+
+// run runs ticks of the Raft clock.
+func (s *island) run(ticks int) {
+	s.Helper()
+	for range ticks {
+		s.now += wire.TickMillis
+		s.step(1)
+		for range 6 {
+			s.step(0)
+		}
+	}
+}
+
+// until runs until something holds.
+func (s *island) until(what string, holds func() bool) {
+	s.Helper()
+	for range 2000 {
+		if holds() {
+			return
+		}
+		s.run(1)
+	}
+	for i, b := range s.boxes {
+		s.Logf("box %d: runs %v, %v, %+v", i, b.Vault != nil, b.fatal, b.report)
+	}
+	s.Fatalf("not within 2,000 ticks: %s", what)
+}
+
+// found has the custodians start the island from what its boxes show.
+func (s *island) order() {
+	s.Helper()
+	s.run(1)
+	o := bundle.Order{Fleet: s.fleet.ID}
+	for _, b := range s.boxes {
+		if b.Vault != nil {
+			o.Shown = append(o.Shown, b.report.Shown)
+		}
+	}
+	statement, err := o.Statement()
+	must(s.TB, err)
+	for i, key := range s.custodians[:2] {
+		o.Signatures = append(o.Signatures, bundle.OrderSignature{Custodian: uint8(i), Signature: ed25519.Sign(key, statement)})
+	}
+	encoded, err := o.Encode()
+	must(s.TB, err)
+	for _, b := range s.boxes {
+		b.in.Order = encoded
+	}
+}
+
+// leader is the box that serves, -1 for none.
+func (s *island) leader() int {
+	for i, b := range s.boxes {
+		if b.Vault != nil && b.report != nil && b.report.Role == wire.RoleLeader && b.report.Leader == b.id {
+			return i
+		}
+	}
+	return -1
+}
+
+// voters counts the boxes that vote, as the leader has it.
+func (s *island) voters() (n int) {
+	leader := s.leader()
+	if leader < 0 {
+		return 0
+	}
+	for _, b := range s.boxes[leader].report.Boxes {
+		if b.Role == wire.RoleFollower || b.Role == wire.RoleLeader {
+			if other := s.boxes[s.at(b.Box)]; other.Vault != nil && other.report != nil && other.report.Role >= wire.RoleFollower {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// ask puts a sealed request to a box, and then to the one that leads.
+func (s *island) asks(i int, sealed []byte) *wire.Reply {
+	s.Helper()
+	for range 400 {
+		s.nextID++
+		b := s.boxes[i]
+		b.in.Requests = append(b.in.Requests, wire.Request{ID: s.nextID, Sealed: bytes.Clone(sealed)})
+		for range 60 {
+			s.run(1)
+			if r, found := b.replies[s.nextID]; found {
+				if r.Refused != wire.CodeElsewhere {
+					return &r
+				}
+				break
+			}
+			if b.Vault == nil {
+				break
+			}
+		}
+		if leader := s.leader(); leader >= 0 {
+			i = leader
+		}
+	}
+	s.Fatal("nobody answered")
+	return nil
+}
+
+func TestIsland(t *testing.T) {
+	s := newIsland(t, 3, bundle.Policy{Attempts: 10, TicketMillis: 120_000})
+	s.order()
+	s.until("three boxes vote", func() bool { return s.voters() == 3 })
+	s.ask = func(sealed []byte) *wire.Reply { return s.asks(0, sealed) }
+	gen := s.register("anna", "right", "K")
+	if gen == (wire.Generation{}) {
+		t.Fatal("no generation")
+	}
+	if k, code := s.recover("anna", "wrong"); k != "" || code != "" {
+		t.Fatal(k, code)
+	}
+	if n := s.status("anna").Wrong; n != 1 {
+		t.Fatalf("%d wrong attempts", n)
+	}
+	leader := s.leader()
+	s.kill(leader)
+	s.until("another leads", func() bool { return s.leader() >= 0 && s.leader() != leader })
+	if n := s.status("anna").Wrong; n != 1 {
+		t.Fatalf("%d wrong attempts", n)
+	}
+	if k, code := s.recover("anna", "right"); k != "sealed:K" {
+		t.Fatal(k, code)
+	}
+	s.restart(leader)
+	s.until("it votes again", func() bool { return s.voters() == 3 })
+	second := s.leader()
+	s.kill(second)
+	s.until("a third leads", func() bool { return s.leader() >= 0 && s.leader() != second })
+	if n := s.status("anna").Wrong; n != 0 {
+		t.Fatalf("%d wrong attempts", n)
+	}
+}

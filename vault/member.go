@@ -1,0 +1,211 @@
+package vault
+
+import (
+	"slices"
+
+	"strongroom/protocol/bundle"
+	"strongroom/protocol/wire"
+	"strongroom/vault/hal"
+	"strongroom/vault/internal/consensus"
+)
+
+const (
+	changeTicks    = 100 // a change that is not through by then is proposed again
+	catchUpEntries = 256 // a learner that lacks no more may vote
+)
+
+// joins tells whether messages of a run are for this box, and has it take part
+// in that run where it takes part in none. A box that is a member of another
+// run is not drawn out of it: an order that was signed too late would else tear
+// it apart.
+func (g *group) joins(v *Vault, run wire.GroupID) bool {
+	switch {
+	case run == (wire.GroupID{}):
+		return false
+	case g.raft != nil && run == g.id:
+		return true
+	case g.raft != nil && g.conf.Has(g.member):
+		return false
+	}
+	if run != g.id {
+		g.forget(run)
+	}
+	g.start.ID = g.member
+	g.begin(v)
+	return g.raft != nil
+}
+
+// admit has a leader let in who can be heard: as a learner first, then, when
+// it has caught up, as the one voter of its box.
+func (g *group) admit(v *Vault) {
+	if g.conf.Joint() || g.ticks < g.changing {
+		return
+	}
+	for _, progress := range g.raft.Progress() {
+		p := g.peerWith(progress.ID)
+		if p == nil || !progress.Learner || !p.up() || progress.Match+catchUpEntries < g.status.Commit {
+			continue
+		}
+		g.proposeChange(v, consensus.Change{Voter: progress.ID, Remove: g.othersOf(p)}, p)
+		return
+	}
+	for _, p := range g.peers {
+		if p.up() && p.inMember != 0 && !g.conf.Has(p.inMember) {
+			g.proposeChange(v, consensus.Change{Learner: p.inMember, Remove: g.learnersOf(p)}, p)
+			return
+		}
+	}
+}
+
+func (g *group) proposeChange(v *Vault, c consensus.Change, p *peer) {
+	context, err := wire.Encode(membership{p.inMember, p.box})
+	if err != nil {
+		v.fail(err)
+		return
+	}
+	c.Context = context
+	g.changing = g.ticks + changeTicks
+	g.must(v, g.raft.ProposeChange(c))
+}
+
+// othersOf are the members that a box was before.
+func (g *group) othersOf(p *peer) (others []uint64) {
+	for m, b := range g.members {
+		if b == p.box && m != p.inMember && g.conf.Has(m) {
+			others = append(others, m)
+		}
+	}
+	slices.Sort(others)
+	return others
+}
+
+func (g *group) learnersOf(p *peer) []uint64 {
+	return slices.DeleteFunc(g.othersOf(p), func(m uint64) bool { return !slices.Contains(g.conf.Learners, m) })
+}
+
+// change applies a committed change of the configuration.
+func (g *group) change(v *Vault, e consensus.Entry) {
+	if e.Index <= g.forced {
+		return // of before the cold start: its members are gone
+	}
+	c, err := consensus.DecodeChange(e)
+	if err != nil {
+		v.fail(errState)
+		return
+	}
+	if len(c.Context) > 0 {
+		var m membership
+		if wire.Decode(c.Context, &m) != nil {
+			v.fail(errState)
+			return
+		}
+		g.members[m.Member] = m.Box
+	}
+	after, err := g.raft.Change(c)
+	if err != nil {
+		v.fail(err)
+		return
+	}
+	g.conf, g.changedAt, g.changing = after, e.Index, 0
+	for m := range g.members {
+		if !after.Has(m) {
+			delete(g.members, m)
+		}
+	}
+}
+
+// handOver has another voter lead, before this box stops.
+func (g *group) handOver(v *Vault) {
+	if g.status.HandsOver {
+		return
+	}
+	best := consensus.Progress{}
+	for _, p := range g.raft.Progress() {
+		if p.ID != g.member && !p.Learner && p.Active && (best.ID == 0 || p.Match > best.Match) {
+			best = p
+		}
+	}
+	if best.ID != 0 {
+		g.must(v, g.raft.HandOver(best.ID))
+	}
+}
+
+// order takes the custodians' word that the island starts, or starts again.
+func (g *group) order(v *Vault, b []byte) {
+	o, err := bundle.DecodeOrder(b)
+	if err != nil || g.raft != nil && g.conf.Has(g.member) {
+		return
+	}
+	v.out.Jobs = append(v.out.Jobs, orderJob{v.fleet, o})
+}
+
+type orderJob struct {
+	fleet *bundle.Fleet
+	order bundle.Order
+}
+
+type ordered struct {
+	order bundle.Order
+	err   error
+}
+
+func (j orderJob) Run(hal.HAL) Result { return ordered{j.order, j.fleet.CheckOrder(j.order)} }
+
+// enter has the first box of an order start alone, from all that it has; the
+// others join it. It serves nobody before they are a majority.
+//
+// The attacks that it stops:
+//  1. An order of another day: the boots that it names are gone.
+//  2. An order beside an island that runs: a box that is a member of it does
+//     not follow, and one box alone serves nobody.
+//  3. A box with an older disk made the first: the custodians saw what each has.
+func (o ordered) enter(v *Vault) {
+	g := v.group
+	if o.err != nil || g.raft != nil && g.conf.Has(g.member) || o.order.First() != g.shown(v) {
+		return
+	}
+	id, err := o.order.ID()
+	if err != nil {
+		v.fail(err)
+		return
+	}
+	term := uint64(0)
+	for _, s := range o.order.Shown {
+		term = max(term, s.Term)
+	}
+	entries, base := g.log()
+	g.queue, g.sending, g.arriving = nil, nil, nil
+	g.id, g.applied, g.changedAt = id, base, 0
+	g.conf = consensus.Configuration{Voters: []uint64{g.member}}
+	g.members = map[uint64]wire.BoxID{g.member: g.self}
+	g.forced, g.forcing = base.Index+uint64(len(entries)), true
+	g.start = consensus.Start{ID: g.member, State: consensus.State{Term: term}, Base: base, Members: g.conf, Entries: entries}
+	g.begin(v)
+	if g.raft == nil {
+		return
+	}
+	for i := range entries {
+		g.note(v, journalRecord{Entry: &entries[i]})
+		g.places[entries[i].Index] = v.ledger.Head()
+	}
+	g.must(v, g.raft.Campaign())
+}
+
+// log is what the box has after what it applied.
+func (g *group) log() (entries []consensus.Entry, base consensus.Position) {
+	if g.raft == nil {
+		return g.start.Entries, g.start.Base
+	}
+	return g.raft.Entries(g.applied.Index), g.applied
+}
+
+// shown is what custodians are shown of this box.
+func (g *group) shown(v *Vault) wire.Shown {
+	s := wire.Shown{Box: g.self, Boot: wire.Boot(v.boot)}
+	entries, last := g.log()
+	if n := len(entries); n > 0 {
+		last = entries[n-1].Position()
+	}
+	s.Term, s.Last = last.Term, last.Index
+	return s
+}
