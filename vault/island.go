@@ -14,7 +14,6 @@ import (
 	"strongroom/protocol/opaque"
 	"strongroom/protocol/wire"
 	"strongroom/vault/hal"
-	"strongroom/vault/internal/ledger"
 	"strongroom/vault/internal/seal"
 )
 
@@ -111,8 +110,7 @@ func Make(h hal.HAL, f Founding) (document, sealedIsland []byte, err error) {
 	if sealedIsland, err = h.Seal(islandAAD(document), plaintext); err != nil {
 		return nil, nil, err
 	}
-	// The anchor comes last: an HSM that holds one has a fleet.
-	return document, sealedIsland, h.WriteMemory(ledger.Anchor{Head: ledger.Genesis(fleet.ID)}.Encode(fleet.ID))
+	return document, sealedIsland, writeGenesis(h, fleet.ID)
 }
 
 func newIsland(h hal.HAL) (*island, error) {

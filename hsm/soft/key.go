@@ -10,7 +10,7 @@ func wrapAAD(g hal.Group) []byte { return []byte{wrapVersion, byte(g)} }
 
 // MakeOPRFKey draws a scalar and gives it out only wrapped.
 func (h *HSM) MakeOPRFKey(g hal.Group) (wrapped, pub []byte, err error) {
-	subs, err := h.secrets()
+	wrap, err := h.wrapping()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -21,7 +21,7 @@ func (h *HSM) MakeOPRFKey(g hal.Group) (wrapped, pub []byte, err error) {
 	if pub, err = public(g, s); err != nil {
 		return nil, nil, err
 	}
-	sealed, err := sealOnce(subs.wrap, wrapAAD(g), s[:])
+	sealed, err := sealOnce(wrap, wrapAAD(g), s[:])
 	if err != nil {
 		return nil, nil, err
 	}
@@ -30,14 +30,14 @@ func (h *HSM) MakeOPRFKey(g hal.Group) (wrapped, pub []byte, err error) {
 
 // MultiplyWrapped is the evaluation.
 func (h *HSM) MultiplyWrapped(g hal.Group, wrapped, point []byte) ([]byte, error) {
-	subs, err := h.secrets()
+	wrap, err := h.wrapping()
 	if err != nil {
 		return nil, err
 	}
 	if len(wrapped) < 2 || wrapped[0] != wrapVersion || wrapped[1] != byte(g) {
 		return nil, hal.ErrWrapped
 	}
-	plain, err := openOnce(subs.wrap, wrapAAD(g), wrapped[2:])
+	plain, err := openOnce(wrap, wrapAAD(g), wrapped[2:])
 	if err != nil || len(plain) != len(secret{}) {
 		return nil, hal.ErrWrapped
 	}
@@ -49,29 +49,38 @@ func (h *HSM) MultiplyWrapped(g hal.Group, wrapped, point []byte) ([]byte, error
 // MakeKey makes a named key and keeps it in the keyring.
 func (h *HSM) MakeKey(name string, g hal.Group) ([]byte, error) { return h.makeNamed(name, g, false) }
 
-func (h *HSM) makeNamed(name string, g hal.Group, signs bool) ([]byte, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed {
-		return nil, hal.ErrGone
-	}
-	if _, ok := h.keys.Named[name]; ok {
-		return nil, hal.ErrKeyExists
-	}
-	s, err := draw(g)
+func (h *HSM) makeNamed(name string, g hal.Group, signs bool) (pub []byte, err error) {
+	err = h.change(func(r *keyring) error {
+		if _, found := r.Named[name]; found {
+			return hal.ErrKeyExists
+		}
+		s, err := draw(g)
+		if err != nil {
+			return err
+		}
+		if pub, err = public(g, s); err != nil {
+			return err
+		}
+		r.Named[name] = namedKey{Group: g, Scalar: s, Signs: signs, Moves: r.Movable}
+		return nil
+	})
 	if err != nil {
-		return nil, err
-	}
-	pub, err := public(g, s)
-	if err != nil {
-		return nil, err
-	}
-	h.keys.Named[name] = namedKey{g, s, signs}
-	if err := h.saveKeys(); err != nil {
-		delete(h.keys.Named, name)
 		return nil, err
 	}
 	return pub, nil
+}
+
+// wrapping is the key that wraps OPRF keys.
+func (h *HSM) wrapping() (secret, error) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	switch {
+	case h.closed:
+		return secret{}, hal.ErrGone
+	case h.keys.Wrap != secret{}:
+		return h.keys.Wrap, nil
+	}
+	return h.subs.wrap, nil
 }
 
 func (h *HSM) named(name string) (namedKey, error) {

@@ -51,12 +51,18 @@ type keyring struct {
 	Version int
 	Root    secret
 	Named   map[string]namedKey
+
+	// Of an island of several boxes.
+	Wrap     secret `json:",omitzero"`  // wraps OPRF keys, in the place of what Root gives
+	Movable  bool   `json:",omitempty"` // and the named keys that move may be taken out
+	Transfer []byte `json:",omitempty"` // the private half of the transfer key, if there is one
 }
 
 type namedKey struct {
 	Group  hal.Group
 	Scalar secret
 	Signs  bool `json:",omitempty"` // and multiplies nothing
+	Moves  bool `json:",omitempty"` // while the keyring is movable
 }
 
 // subkeys are what Root is used for: one purpose each.

@@ -58,7 +58,7 @@ type HSM struct {
 	write  func(path string, data []byte) error // folder.Replace
 }
 
-var _ hal.HAL = (*HSM)(nil)
+var _ hal.Mover = (*HSM)(nil)
 
 // Create makes an HSM in dir, which must exist.
 func Create(dir string, passphrase []byte, s Stretch) (*HSM, error) {
@@ -88,7 +88,7 @@ func (h *HSM) create(passphrase []byte, s Stretch) error {
 	if err = h.unlock(true); err != nil {
 		return err
 	}
-	return h.saveKeys() // last: a folder without it holds no HSM
+	return h.saveKeys(h.keys) // last: a folder without it holds no HSM
 }
 
 // Open unlocks the HSM of a folder. A wrong passphrase is hal.ErrSecret.
@@ -135,8 +135,8 @@ func (h *HSM) unlock(fresh bool) (err error) {
 
 func (h *HSM) path(name string) string { return filepath.Join(h.dir, name) }
 
-func (h *HSM) saveKeys() error {
-	sealed, err := h.kek.seal(h.keys)
+func (h *HSM) saveKeys(r keyring) error {
+	sealed, err := h.kek.seal(r)
 	if err != nil {
 		return err
 	}

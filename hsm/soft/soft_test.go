@@ -65,6 +65,8 @@ func (m maker) PutBack(t *testing.T, h hal.HAL, change func(hal.HAL)) hal.HAL {
 
 func TestContract(t *testing.T) { hsmtest.Run(t, maker{}) }
 
+func TestMoving(t *testing.T) { hsmtest.RunMover(t, maker{}) }
+
 func TestFolder(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := Open(dir, passphrase); !errors.Is(err, ErrMissing) {

@@ -81,6 +81,16 @@ func (b Box) ID() wire.BoxID {
 	return wire.BoxID(hash[:wire.BoxIDBytes])
 }
 
+// Box finds a box of the island by its name.
+func (f *Fleet) Box(id wire.BoxID) (b Box, found bool) {
+	for _, b := range f.Boxes {
+		if b.ID() == id {
+			return b, true
+		}
+	}
+	return Box{}, false
+}
+
 // Policy is what no admin call can raise.
 type Policy struct {
 	Attempts     uint8  `cbor:"1,keyasint"` // guesses a generation, at most 10
