@@ -12,9 +12,11 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"strongroom/cmd/internal/ceremony"
 	"strongroom/cmd/internal/heap"
 	"strongroom/cmd/internal/serve"
 	"strongroom/host/node"
+	"strongroom/protocol/bundle"
 )
 
 // Exit codes; --help shows them.
@@ -43,14 +45,16 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the data folder is in use, 4 no r
 type cli struct {
 	Config kong.ConfigFlag `help:"JSON file with flags by name." env:"STRONGROOM_CONFIG" placeholder:"FILE"`
 
-	Serve    serveCommand    `cmd:"" help:"Serve a vault; make it at the first start."`
-	Relay    relayCommand    `cmd:"" help:"Serve a public front for an island whose boxes are elsewhere."`
-	Token    tokenCommand    `cmd:"" help:"Issue a pair of account tokens (also while serve runs)."`
-	Fleet    fleetCommand    `cmd:"" help:"Show the fleet's pin and document (also while serve runs)."`
-	Alerts   alertsCommand   `cmd:"" help:"Show the alerts of accounts as JSON lines (also while serve runs)."`
-	AlertKey alertKeyCommand `cmd:"" help:"Make an alert key for a new fleet, to be kept away from its vault."`
-	Box      boxCommand      `cmd:"" hidden:"" help:"The box's own process; serve --box=process starts it."`
-	Version  versionCommand  `cmd:"" help:"Show which program this is."`
+	Serve     serveCommand     `cmd:"" help:"Serve a vault; make it at the first start."`
+	Relay     relayCommand     `cmd:"" help:"Serve a public front for an island whose boxes are elsewhere."`
+	Token     tokenCommand     `cmd:"" help:"Issue a pair of account tokens (also while serve runs)."`
+	Fleet     fleetCommand     `cmd:"" help:"Show the fleet's pin and document (also while serve runs)."`
+	Alerts    alertsCommand    `cmd:"" help:"Show the alerts of accounts as JSON lines (also while serve runs)."`
+	AlertKey  alertKeyCommand  `cmd:"" help:"Make an alert key for a new fleet, to be kept away from its vault."`
+	Box       boxCommand       `cmd:"" hidden:"" help:"The box's own process; serve --box=process starts it."`
+	Ceremony  ceremonyCommand  `cmd:"" help:"Make an island of 3, 5 or 7 boxes, and a transcript that anybody can check."`
+	Custodian custodianCommand `cmd:"" help:"Make a custodian's key, and sign what custodians decide."`
+	Version   versionCommand   `cmd:"" help:"Show which program this is."`
 }
 
 // dataFlag is the flag that the commands share.
@@ -115,11 +119,11 @@ func run(args []string, s streams) (code int) {
 // exitOf is the exit code for an error, 1 where none is its own.
 func exitOf(err error) int {
 	for code, causes := range map[int][]error{
-		exitUsage:      {serve.ErrPolicy, serve.ErrPlain, serve.ErrUsage},
+		exitUsage:      {serve.ErrPolicy, serve.ErrPlain, serve.ErrUsage, ceremony.ErrPlan, ceremony.ErrCard},
 		exitInUse:      {serve.ErrInUse},
 		exitFull:       {node.ErrFull, syscall.ENOSPC, syscall.EDQUOT},
-		exitDamaged:    {node.ErrDamaged, serve.ErrDamaged},
-		exitPassphrase: {serve.ErrPassphrase},
+		exitDamaged:    {node.ErrDamaged, serve.ErrDamaged, ceremony.ErrTranscript, bundle.ErrQuorum},
+		exitPassphrase: {serve.ErrPassphrase, ceremony.ErrPassphrase},
 	} {
 		for _, cause := range causes {
 			if errors.Is(err, cause) {

@@ -11,7 +11,7 @@ import (
 
 // RunMover runs the contract of moving keys.
 func RunMover(t *testing.T, m Maker) {
-	t.Run("moved", func(t *testing.T) { moved(t, m) })
+	t.Run("moved", func(t *testing.T) { arrived(t, m) })
 	t.Run("copied", func(t *testing.T) { copied(t, m) })
 	t.Run("flipped", func(t *testing.T) { flippedMoves(t, m) })
 	t.Run("locked", func(t *testing.T) { locked(t, m) })
@@ -44,7 +44,7 @@ func reopened(t *testing.T, m Maker, h hal.Mover) hal.Mover { return m.Reopen(t,
 
 var withKeys = []byte("the island's secret")
 
-func moved(t *testing.T, m Maker) {
+func arrived(t *testing.T, m Maker) {
 	from, to := moving(t, m), waiting(t, m)
 	before, _, err := from.MakeOPRFKey(hal.P256)
 	if err != nil {

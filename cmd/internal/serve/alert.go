@@ -64,7 +64,7 @@ func (a *Alerts) found(at string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := writeDurable(filepath.Join(at, alertKeyName), private); err != nil {
+		if err := WriteDurable(filepath.Join(at, alertKeyName), private); err != nil {
 			return nil, err
 		}
 		return feed.ReadPublic(public)

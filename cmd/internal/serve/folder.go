@@ -113,8 +113,8 @@ func (f *folder) hasVault() (bool, error) {
 	return err == nil, err
 }
 
-// writeDurable writes a new file, which is on the disk when it returns.
-func writeDurable(path string, b []byte) error {
+// WriteDurable writes a new file, which is on the disk when it returns.
+func WriteDurable(path string, b []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err

@@ -32,45 +32,48 @@ const (
 
 // found makes the fleet: its HSM, document, island keys and issuer.
 func (f *folder) found(c *Config) error {
-	policy, err := c.policy()
+	founding, err := c.Founding()
 	if err != nil {
 		return err
 	}
-	suite, err := c.suite()
+	at, err := f.startFounding(c)
 	if err != nil {
 		return err
 	}
-	isolation, err := c.isolation()
-	if err != nil {
+	if len(founding.Issuers) == 0 {
+		own, err := makeIssuer(filepath.Join(at, issuerName))
+		if err != nil {
+			return err
+		}
+		founding.Issuers = []bundle.Issuer{own}
+	}
+	if founding.Alert, err = c.Alerts.found(at); err != nil {
 		return err
 	}
-	at := filepath.Join(f.path, foundingName)
+	if err := c.foundAt(at, founding); err != nil {
+		return err
+	}
+	return f.finishFounding(at)
+}
+
+// startFounding gives the folder that becomes the vault when it is whole.
+func (f *folder) startFounding(c *Config) (at string, err error) {
+	at = filepath.Join(f.path, foundingName)
 	// What an interrupted founding left was never announced to anybody.
 	if err := errors.Join(c.removeHSM(filepath.Join(at, hsmName)), os.RemoveAll(at)); err != nil {
-		return err
+		return "", err
 	}
 	for _, name := range []string{"", hsmName, logName, recordsName} {
 		if err := os.Mkdir(filepath.Join(at, name), 0o700); err != nil {
-			return err
+			return "", err
 		}
 	}
-	issuers, err := readIssuers(c.IssuerKeys)
-	if err == nil && len(issuers) == 0 {
-		var own bundle.Issuer
-		own, err = makeIssuer(filepath.Join(at, issuerName))
-		issuers = []bundle.Issuer{own}
-	}
-	if err != nil {
-		return err
-	}
-	alertKey, err := c.Alerts.found(at)
-	if err != nil {
-		return err
-	}
-	err = c.foundAt(at, vault.Founding{
-		Suite: suite, Policy: policy, Issuers: issuers, Isolation: isolation, Rollback: c.rollback(), Alert: alertKey,
-	})
-	if err != nil {
+	return at, nil
+}
+
+// finishFounding puts it in its place.
+func (f *folder) finishFounding(at string) error {
+	if err := syncFolder(at); err != nil {
 		return err
 	}
 	if err := os.Rename(at, filepath.Join(f.path, vaultName)); err != nil {
@@ -88,13 +91,7 @@ func (c *Config) foundAt(at string, founding vault.Founding) error {
 	if err = errors.Join(err, h.Close()); err != nil {
 		return err
 	}
-	if err := writeDurable(filepath.Join(at, fleetName), document); err != nil {
-		return err
-	}
-	if err := writeDurable(filepath.Join(at, islandName), island); err != nil {
-		return err
-	}
-	return syncFolder(at)
+	return errors.Join(WriteDurable(filepath.Join(at, fleetName), document), WriteDurable(filepath.Join(at, islandName), island))
 }
 
 func (c *Config) stretch() soft.Stretch {

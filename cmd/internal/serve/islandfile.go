@@ -27,8 +27,8 @@ const (
 	NodeKeyName    = "node.key"
 )
 
-// islandFileVersion is the version of IslandFile.
-const islandFileVersion = 1
+// IslandFileVersion is the version of IslandFile.
+const IslandFileVersion = 1
 
 // Limits of an island file.
 const (
@@ -115,8 +115,8 @@ func (f *IslandFile) Encode() ([]byte, error) {
 
 func (f *IslandFile) validate() error {
 	switch n := len(f.Boxes); {
-	case f.Version != islandFileVersion:
-		return fmt.Errorf("%w: version %d, this program knows %d", ErrIslandFile, f.Version, islandFileVersion)
+	case f.Version != IslandFileVersion:
+		return fmt.Errorf("%w: version %d, this program knows %d", ErrIslandFile, f.Version, IslandFileVersion)
 	case n != 3 && n != 5 && n != 7:
 		return fmt.Errorf("%w: it names %d boxes, where 3, 5 or 7 are allowed", ErrIslandFile, n)
 	}
@@ -226,5 +226,5 @@ func MakeNodeKey(path string) (peer.Pin, error) {
 	if err != nil {
 		return peer.Pin{}, err
 	}
-	return key.Pin, writeDurable(path, text)
+	return key.Pin, WriteDurable(path, text)
 }

@@ -29,7 +29,7 @@ func makeIssuer(path string) (bundle.Issuer, error) {
 	if err != nil {
 		return bundle.Issuer{}, err
 	}
-	if err := writeDurable(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})); err != nil {
+	if err := WriteDurable(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})); err != nil {
 		return bundle.Issuer{}, err
 	}
 	return issuerOf(public, "")

@@ -40,7 +40,7 @@ func (c *Config) foundingPassphrase(path string) ([]byte, error) {
 		return given, err
 	}
 	made := []byte(rand.Text() + rand.Text())
-	return made, writeDurable(path, append(made, '\n'))
+	return made, WriteDurable(path, append(made, '\n'))
 }
 
 // openingPassphrase is the passphrase of the HSM that is there, and whether
