@@ -124,15 +124,8 @@ func writeGenesis(h hal.HAL, fleet wire.FleetID) error {
 	return h.WriteMemory(ledger.Anchor{Head: ledger.Genesis(fleet)}.Encode(fleet))
 }
 
-// SignTranscript signs a ceremony's transcript with the box's identity. It
-// signs no other statement: that key must not be everybody's pen.
-func SignTranscript(h hal.HAL, statement []byte) (signature []byte, err error) {
-	s, err := bundle.DecodeStatement(statement)
-	if err != nil {
-		return nil, err
-	}
-	if s.Transcript == nil {
-		return nil, fmt.Errorf("%w: a box signs transcripts only", bundle.ErrOrder)
-	}
-	return h.Sign(keyBox, sha256.Sum256(statement))
+// SignTranscript signs the SHA-256 of a ceremony's transcript with the box's
+// identity, and nothing else: that key must not be everybody's pen.
+func SignTranscript(h hal.HAL, fleet wire.FleetID, body [sha256.Size]byte) (signature []byte, err error) {
+	return h.Sign(keyBox, sha256.Sum256(bundle.TranscriptStatement(fleet, body)))
 }

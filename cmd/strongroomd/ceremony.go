@@ -112,11 +112,7 @@ func showPlan(s streams, p *ceremony.Plan, r *ceremony.Result) {
 }
 
 func showRules(s streams, f *bundle.Fleet) {
-	if f.Quorum > 0 {
-		fmt.Fprintf(s.out, "quorum       %d of %d custodians\n", f.Quorum, len(f.Custodians))
-	} else {
-		fmt.Fprintf(s.out, "quorum       no custodians: an island that loses its majority stays lost, and no box can be replaced\n")
-	}
+	fmt.Fprintf(s.out, "quorum       %d of %d custodians\n", f.Quorum, len(f.Custodians))
 	fmt.Fprintf(s.out, "rules        %d attempts, %d in a lifetime; waits %s\n", f.Policy.Attempts, f.Policy.Lifetime, serve.WaitsText(f.Policy.WaitsMillis))
 	fmt.Fprintf(s.out, "isolation    %s\n", f.Isolation)
 }

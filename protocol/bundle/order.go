@@ -1,7 +1,6 @@
 package bundle
 
 import (
-	"crypto/ed25519"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -80,15 +79,8 @@ func (f *Fleet) CheckOrder(o Order) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOrder, err)
 	}
-	signed := map[uint8]bool{}
-	for _, s := range o.Signatures {
-		if int(s.Custodian) >= len(f.Custodians) || !ed25519.Verify(f.Custodians[s.Custodian], statement, s.Signature) {
-			return fmt.Errorf("%w: the signature of custodian %d", ErrOrder, s.Custodian+1)
-		}
-		signed[s.Custodian] = true
-	}
-	if len(signed) < int(f.Quorum) {
-		return fmt.Errorf("%w: %d custodians signed, %d must", ErrOrder, len(signed), f.Quorum)
+	if err := f.checkQuorum(statement, o.Signatures); err != nil {
+		return fmt.Errorf("%w: %w", ErrOrder, err)
 	}
 	return nil
 }

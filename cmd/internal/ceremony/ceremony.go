@@ -33,7 +33,7 @@ type Options struct {
 // Names in Options.Out.
 const (
 	TranscriptName = "transcript.json"
-	CopyName       = "copy.sealed" // of the keys, wrapped; none without custodians
+	CopyName       = "copy.sealed" // of the keys, wrapped
 )
 
 // ShareName is the file with a custodian's share of the copy's key, sealed to
@@ -286,7 +286,7 @@ func (c *ceremony) writeNodes(f *bundle.Fleet) error {
 	return nil
 }
 
-func (c *ceremony) transcribe(f *bundle.Fleet, document, planText []byte, copied *CopyDigest) (*Transcript, error) {
+func (c *ceremony) transcribe(f *bundle.Fleet, document, planText []byte, copied CopyDigest) (*Transcript, error) {
 	program := c.Program
 	if program == nil {
 		program = ThisProgram
@@ -310,12 +310,12 @@ func (c *ceremony) transcribe(f *bundle.Fleet, document, planText []byte, copied
 
 // sign has the boxes sign, and the custodians who are here.
 func (c *ceremony) sign(r *Result) error {
-	statement, err := r.Transcript.statement(r.Fleet)
+	hash, err := r.Transcript.Body.hash()
 	if err != nil {
 		return err
 	}
 	for _, s := range c.seats {
-		signature, err := vault.SignTranscript(s.hsm, statement)
+		signature, err := vault.SignTranscript(s.hsm, r.Fleet.ID, hash)
 		if err != nil {
 			return fmt.Errorf("box %q: %w", s.plan.Name, err)
 		}

@@ -166,7 +166,7 @@ func TestTranscriptHolds(t *testing.T) {
 	if text, err = transcript.Encode(); err != nil {
 		t.Fatal(err)
 	}
-	if err := holds(text); err != nil || r.Transcript.Body.Copy == nil {
+	if err := holds(text); err != nil || len(r.Transcript.Body.Copy.Shares) != 2 {
 		t.Fatal(err)
 	}
 	flips, signatures := 0, bytes.Index(text, []byte(`"box_signatures"`))

@@ -23,12 +23,12 @@ func planned(format string, a ...any) error {
 // Plan says what a ceremony makes. It is JSON; paths in it are relative to its
 // own folder.
 type Plan struct {
-	Boxes      []PlanBox `json:"boxes"`                // 3, 5 or 7; the keys are made in the first one's HSM
-	Rules      Rules     `json:"rules"`                // of the fleet; all may be left out
-	Custodians []string  `json:"custodians,omitempty"` // files with cards
-	Quorum     int       `json:"quorum,omitempty"`     // how many of them must agree
-	Box        string    `json:"box,omitempty"`        // "process" promises clients that each box runs in a process of its own
-	AlertKey   string    `json:"alert_key,omitempty"`  // file with the operator's public alert key (strongroomd alert-key); none: no alerts
+	Boxes      []PlanBox `json:"boxes"`               // 3, 5 or 7; the keys are made in the first one's HSM
+	Rules      Rules     `json:"rules"`               // of the fleet; all may be left out
+	Custodians []string  `json:"custodians"`          // files with cards
+	Quorum     int       `json:"quorum"`              // how many of them must agree
+	Box        string    `json:"box,omitempty"`       // "process" promises clients that each box runs in a process of its own
+	AlertKey   string    `json:"alert_key,omitempty"` // file with the operator's public alert key (strongroomd alert-key); none: no alerts
 }
 
 // PlanBox is one box.
@@ -123,8 +123,8 @@ func (p *Plan) validate() error {
 			return planned("box %q: an HSM of kind %s knows P-256 only. Leave the suite out", b.Name, b.HSM)
 		}
 	}
-	if len(p.Custodians) == 0 && p.Quorum != 0 || p.Quorum < 0 || p.Quorum > len(p.Custodians) || len(p.Custodians) > 0 && p.Quorum == 0 {
-		return planned("a quorum of %d of %d custodians", p.Quorum, len(p.Custodians))
+	if p.Quorum < 1 || p.Quorum > len(p.Custodians) {
+		return planned("a quorum of %d of %d custodians. Custodians let an island of several boxes start, and replace a box: strongroomd custodian new makes one", p.Quorum, len(p.Custodians))
 	}
 	return nil
 }

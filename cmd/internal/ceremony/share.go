@@ -36,31 +36,28 @@ type Share struct {
 const halfBytes = hal.CopyKeyBytes / 2
 
 // share gives the custodians a copy of the keys, and each a share of its key.
-func (c *ceremony) share(document []byte, f *bundle.Fleet) (*CopyDigest, error) {
-	if len(c.cards) == 0 {
-		return nil, nil
-	}
+func (c *ceremony) share(document []byte, f *bundle.Fleet) (digest CopyDigest, err error) {
 	first := c.seats[0]
 	copied, key, err := vault.Copy(first.hsm, document, first.island)
 	if err != nil {
-		return nil, err
+		return digest, err
 	}
 	defer clear(key[:])
 	c.files[CopyName] = copied
-	digest := &CopyDigest{Copy: digestOf(copied)}
+	digest.Copy = digestOf(copied)
 	shares, err := split(key, c.plan.Quorum, len(c.cards))
 	if err != nil {
-		return nil, err
+		return digest, err
 	}
 	for i, share := range shares {
 		share.Fleet, share.Copy = fmt.Sprintf("%x", f.ID), digest.Copy
 		plaintext, err := json.Marshal(share)
 		if err != nil {
-			return nil, err
+			return digest, err
 		}
 		sealed, err := c.cards[i].sealTo(plaintext)
 		if err != nil {
-			return nil, err
+			return digest, err
 		}
 		c.files[ShareName(c.cards[i].Name)] = sealed
 		digest.Shares = append(digest.Shares, digestOf(sealed))

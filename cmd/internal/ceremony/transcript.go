@@ -2,13 +2,11 @@ package ceremony
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"strongroom/protocol/bundle"
@@ -23,25 +21,25 @@ var ErrTranscript = errors.New("the transcript does not hold")
 type Transcript struct {
 	Body Body `json:"body"`
 
-	// Signatures are over bundle.Statement with the SHA-256 of Body, as
-	// encoding/json writes it without space.
+	// Signatures are over bundle.TranscriptStatement of the SHA-256 of Body,
+	// as encoding/json writes it without space.
 	BoxSignatures []BoxSignature       `json:"box_signatures"`
 	Custodians    []CustodianSignature `json:"custodian_signatures"`
 }
 
 // Body is what is signed.
 type Body struct {
-	Version    int         `json:"version"`
-	Fleet      string      `json:"fleet"`    // its id, hex
-	Pin        string      `json:"pin"`      // that clients check
-	Document   []byte      `json:"document"` // the fleet's, whole
-	Program    Program     `json:"program"`
-	Plan       Digest      `json:"plan"` // of the plan file
-	Boxes      []Made      `json:"boxes"`
-	Custodians []Card      `json:"custodians"`
-	Quorum     int         `json:"quorum"`
-	Copy       *CopyDigest `json:"copy,omitempty"` // of the keys, for a replacement box; none without custodians
-	Steps      []Step      `json:"steps"`
+	Version    int        `json:"version"`
+	Fleet      string     `json:"fleet"`    // its id, hex
+	Pin        string     `json:"pin"`      // that clients check
+	Document   []byte     `json:"document"` // the fleet's, whole
+	Program    Program    `json:"program"`
+	Plan       Digest     `json:"plan"` // of the plan file
+	Boxes      []Made     `json:"boxes"`
+	Custodians []Card     `json:"custodians"`
+	Quorum     int        `json:"quorum"`
+	Copy       CopyDigest `json:"copy"` // of the keys, for a replacement box
+	Steps      []Step     `json:"steps"`
 }
 
 // Digest is a SHA-256, in hex.
@@ -87,12 +85,6 @@ type Step struct {
 // BoxSignature is by a box's identity key.
 type BoxSignature struct {
 	Box       string `json:"box"` // wire.BoxID
-	Signature string `json:"signature"`
-}
-
-// CustodianSignature is Ed25519.
-type CustodianSignature struct {
-	Custodian int    `json:"custodian"` // from 1
 	Signature string `json:"signature"`
 }
 
@@ -153,28 +145,25 @@ func (b *Body) matches(f *bundle.Fleet) error {
 			return fmt.Errorf("%w: custodian %q is not the document's", ErrTranscript, c.Name)
 		}
 	}
-	if (b.Copy == nil) != (len(b.Custodians) == 0) || b.Copy != nil && len(b.Copy.Shares) != len(b.Custodians) {
+	if len(b.Copy.Shares) != len(b.Custodians) {
 		return fmt.Errorf("%w: shares are missing", ErrTranscript)
 	}
 	return nil
 }
 
-// statement is what boxes and custodians sign.
-func (t *Transcript) statement(f *bundle.Fleet) ([]byte, error) {
-	body, err := json.Marshal(t.Body)
-	if err != nil {
-		return nil, err
-	}
-	hash := sha256.Sum256(body)
-	return (&bundle.Statement{Fleet: f.ID, Transcript: hash[:]}).Encode()
+// hash is what boxes and custodians sign.
+func (b *Body) hash() ([sha256.Size]byte, error) {
+	text, err := json.Marshal(b)
+	return sha256.Sum256(text), err
 }
 
 // checkBoxes: every box signed, with the key that the document names.
 func (t *Transcript) checkBoxes(f *bundle.Fleet) error {
-	statement, err := t.statement(f)
+	hash, err := t.Body.hash()
 	if err != nil {
 		return err
 	}
+	statement := bundle.TranscriptStatement(f.ID, hash)
 	if len(t.BoxSignatures) != len(f.Boxes) {
 		return fmt.Errorf("%w: %d of %d boxes signed", ErrTranscript, len(t.BoxSignatures), len(f.Boxes))
 	}
@@ -189,35 +178,25 @@ func (t *Transcript) checkBoxes(f *bundle.Fleet) error {
 
 // Sign adds a custodian's signature.
 func (t *Transcript) Sign(f *bundle.Fleet, c *Custodian) error {
-	at := slices.IndexFunc(f.Custodians, func(key []byte) bool { return bytes.Equal(key, c.Card.key()) })
-	if at < 0 {
-		return fmt.Errorf("%w: %q is no custodian of this fleet", ErrCard, c.Card.Name)
-	}
-	statement, err := t.statement(f)
+	hash, err := t.Body.hash()
 	if err != nil {
 		return err
 	}
-	t.Custodians = slices.DeleteFunc(t.Custodians, func(s CustodianSignature) bool { return s.Custodian == at+1 })
-	t.Custodians = append(t.Custodians, CustodianSignature{at + 1, hex.EncodeToString(ed25519.Sign(c.private, statement))})
-	slices.SortFunc(t.Custodians, func(a, b CustodianSignature) int { return a.Custodian - b.Custodian })
-	return nil
+	t.Custodians, err = c.sign(f, bundle.TranscriptStatement(f.ID, hash), t.Custodians)
+	return err
 }
 
-// CheckCustodians says whether enough custodians signed: bundle.ErrQuorum.
+// CheckCustodians tells whether enough custodians signed: bundle.ErrQuorum.
 func (t *Transcript) CheckCustodians(f *bundle.Fleet) error {
-	if len(f.Custodians) == 0 {
-		return nil // the fleet has none
-	}
-	statement, err := t.statement(f)
+	hash, err := t.Body.hash()
 	if err != nil {
 		return err
 	}
-	order, err := orderOf(statement, t.Custodians)
+	signatures, err := signaturesOf(t.Custodians)
 	if err != nil {
 		return err
 	}
-	_, err = f.CheckOrder(order)
-	return err
+	return f.CheckTranscript(hash, signatures)
 }
 
 // Encode gives the file.
