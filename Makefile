@@ -10,7 +10,7 @@ SHELL := /bin/bash
 GO ?= go
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath
 FUZZ_TIME ?= 15s
-TOOLS := .cache/bin/versitygw .cache/bin/rclone
+TOOLS := .cache/bin/versitygw .cache/bin/rclone .cache/bin/kubernetes
 
 .PHONY: help build demo test fuzz soak bench bench-go bench-login bench-backup check tools clean go
 
@@ -70,6 +70,11 @@ tools: go $(TOOLS) ## the pinned programs that tests need (tools/go.mod)
 	@mkdir -p .cache/bin
 	cd tools
 	CGO_ENABLED=0 $(GO) build -trimpath -o ../$@ ./rclone
+
+.cache/bin/kubernetes: tools/go.mod tools/go.sum tools/kubernetes/main.go
+	@mkdir -p .cache/bin
+	cd tools
+	CGO_ENABLED=0 $(GO) build -trimpath -o ../$@ ./kubernetes
 
 clean: ## remove what was built here
 	rm -rf bin .cache coverage.out
