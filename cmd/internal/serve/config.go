@@ -21,9 +21,10 @@ const (
 
 // Config is all that Start is told. Only Data is needed.
 type Config struct {
-	Data   string // the data folder; made where it is missing
-	Listen string // public address; "" is ListenDefault, port 0 any
-	Admin  string // address of /metrics and /healthz; "" is AdminDefault, "off" none
+	Data     string // the data folder; made where it is missing
+	Existing bool   // make no vault: an empty folder is ErrNoVault
+	Listen   string // public address; "" is ListenDefault, port 0 any
+	Admin    string // address of /metrics and /healthz; "" is AdminDefault, "off" none
 
 	CertFile, KeyFile string // TLS; without them Listen must be a loopback address
 

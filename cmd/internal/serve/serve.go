@@ -121,6 +121,9 @@ func (s *Server) open(c *Config) (err error) {
 	if err != nil {
 		return err
 	}
+	if !exists && c.Existing {
+		return fmt.Errorf("%w: %s. Carry the folder here that the ceremony made, or leave --existing out to make a new vault", ErrNoVault, c.Data)
+	}
 	if !exists {
 		if err := s.folder.found(c); err != nil {
 			return fmt.Errorf("making the vault: %w", err)

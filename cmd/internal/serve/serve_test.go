@@ -173,3 +173,19 @@ func TestContextEnds(t *testing.T) {
 		t.Fatal(s.Err())
 	}
 }
+
+// A service over an empty disk makes no fleet.
+func TestExistingMakesNone(t *testing.T) {
+	c := config(filepath.Join(t.TempDir(), "empty"))
+	c.Existing = true
+	if _, err := serve.Start(t.Context(), c); !errors.Is(err, serve.ErrNoVault) {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(c.Data, "vault")); err == nil {
+		t.Fatal("a vault was made")
+	}
+	c.Existing = false
+	start(t, c).Stop()
+	c.Existing = true
+	start(t, c)
+}
