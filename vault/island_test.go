@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/hpke"
 	"crypto/rand"
+	"fmt"
 	"testing"
 
 	"strongroom/hsm/hsmtest"
@@ -45,6 +46,11 @@ type box struct {
 
 func newIsland(t testing.TB, n int, policy bundle.Policy) *island {
 	t.Helper()
+	return newIslandWith(t, n, policy, "file")
+}
+
+func newIslandWith(t testing.TB, n int, policy bundle.Policy, rollback string) *island {
+	t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	must(t, err)
 	s := &island{rig: &rig{TB: t, issuer: private, now: 1_700_000_000_000, serving: func() {}, served: func() {}}}
@@ -66,7 +72,7 @@ func newIsland(t testing.TB, n int, policy bundle.Policy) *island {
 		b := &box{hal: hsmtest.NewMemory(keys, rand.Reader), disk: disk.New(), replies: map[uint64]wire.Reply{}}
 		identity, err := vault.MakeIdentity(b.hal)
 		must(t, err)
-		card := bundle.Box{Key: identity, HSM: "memory", Rollback: "file"}
+		card := bundle.Box{Key: identity, HSM: "memory", Rollback: rollback}
 		founding.Boxes = append(founding.Boxes, card)
 		b.id = card.ID()
 		s.boxes = append(s.boxes, b)
@@ -292,4 +298,136 @@ func TestIsland(t *testing.T) {
 	if n := s.status("anna").Wrong; n != 0 {
 		t.Fatalf("%d wrong attempts", n)
 	}
+}
+
+// newIslandOf3 is one that serves.
+func newIslandOf3(t *testing.T) *island {
+	t.Helper()
+	s := newIsland(t, 3, bundle.Policy{Attempts: 10, TicketMillis: 120_000})
+	s.order()
+	s.serves()
+	s.ask = func(sealed []byte) *wire.Reply { return s.asks(0, sealed) }
+	return s
+}
+
+func (s *island) serves() {
+	s.Helper()
+	s.until("all boxes vote", func() bool { return s.voters() == len(s.boxes) })
+}
+
+func (s *island) wrong(account string, want uint32) {
+	s.Helper()
+	if n := s.status(account).Wrong; n != want {
+		s.Fatalf("%s: %d wrong attempts, want %d", account, n, want)
+	}
+}
+
+// TestWipedBox: a box that lost its disk gets the whole record tree, and can
+// lead with it.
+func TestWipedBox(t *testing.T) {
+	const accounts = 150
+	s := newIslandOf3(t)
+	for i := range accounts {
+		s.register(fmt.Sprint("account ", i), "right", "K")
+	}
+	s.recover("account 7", "wrong")
+	wiped := (s.leader() + 1) % 3
+	s.kill(wiped)
+	s.recover("account 7", "wrong")
+	s.boxes[wiped].disk = disk.New()
+	s.restart(wiped)
+	s.serves()
+	for s.leader() != wiped { // the others leave, one after the other
+		leader := s.leader()
+		s.kill(leader)
+		s.until("another leads", func() bool { return s.leader() >= 0 && s.leader() != leader })
+		if s.leader() == wiped {
+			break
+		}
+		s.restart(leader)
+		s.serves()
+	}
+	s.wrong("account 7", 2)
+	s.wrong(fmt.Sprint("account ", accounts-1), 0)
+	if k, code := s.recover("account 7", "right"); k != "sealed:K" {
+		t.Fatal(k, code)
+	}
+}
+
+// TestColdStart: when all boxes of files were down nobody leads until
+// custodians say so, and then nothing is lost; an order of before opens nothing.
+func TestColdStart(t *testing.T) {
+	s := newIslandOf3(t)
+	s.register("anna", "right", "K")
+	s.recover("anna", "wrong")
+	var old []byte
+	for round := range 2 {
+		for i := range s.boxes {
+			s.kill(i)
+		}
+		for i := range s.boxes {
+			s.restart(i)
+			s.boxes[i].in.Order = old
+		}
+		s.run(100)
+		if s.leader() >= 0 {
+			t.Fatalf("box %d leads without an order", s.leader())
+		}
+		s.order()
+		old = s.boxes[0].in.Order
+		s.serves()
+		s.wrong("anna", uint32(round+1))
+		s.recover("anna", "wrong")
+	}
+}
+
+// TestResume: boxes whose HSM can not be put back are, after all were down, who
+// they were.
+func TestResume(t *testing.T) {
+	s := newIslandWith(t, 3, bundle.Policy{Attempts: 10, TicketMillis: 120_000}, "token")
+	s.order()
+	s.serves()
+	s.ask = func(sealed []byte) *wire.Reply { return s.asks(0, sealed) }
+	s.register("anna", "right", "K")
+	for round := range uint32(3) {
+		s.recover("anna", "wrong")
+		for i := range s.boxes {
+			s.kill(i)
+		}
+		for i := range s.boxes {
+			s.restart(i)
+		}
+		s.serves()
+		s.wrong("anna", round+1)
+	}
+	// An older disk under today's memory: it is a new member.
+	older := s.boxes[1].disk.Copy()
+	s.recover("anna", "wrong")
+	s.kill(1)
+	s.boxes[1].disk = older
+	s.restart(1)
+	s.run(1)
+	if role := s.boxes[1].report.Role; role != wire.RoleNone {
+		t.Fatalf("with an older disk it is a %s", role)
+	}
+	s.serves()
+	s.wrong("anna", 4)
+}
+
+// TestIslandEpoch: each box turns its own epochs, and the island goes on.
+func TestIslandEpoch(t *testing.T) {
+	s := newIslandOf3(t)
+	s.register("anna", "right", "K")
+	for i := range s.boxes {
+		s.boxes[i].in.Epoch = true
+		s.until("the epoch is over", func() bool {
+			s.now += 30_000
+			keys, err := s.boxes[i].hal.EpochKeys()
+			must(t, err)
+			return len(keys) == 1 && keys[0] == 2
+		})
+		s.recover("anna", "wrong")
+	}
+	s.wrong("anna", 3)
+	s.serves()
 }
