@@ -119,7 +119,7 @@ func run(args []string, s streams) (code int) {
 // exitOf is the exit code for an error, 1 where none is its own.
 func exitOf(err error) int {
 	for code, causes := range map[int][]error{
-		exitUsage:      {serve.ErrPolicy, serve.ErrPlain, serve.ErrUsage, ceremony.ErrPlan, ceremony.ErrCard},
+		exitUsage:      {serve.ErrPolicy, serve.ErrPlain, serve.ErrUsage, serve.ErrIslandFile, serve.ErrNodeKey, ceremony.ErrPlan, ceremony.ErrCard},
 		exitInUse:      {serve.ErrInUse},
 		exitFull:       {node.ErrFull, syscall.ENOSPC, syscall.EDQUOT},
 		exitDamaged:    {node.ErrDamaged, serve.ErrDamaged, ceremony.ErrTranscript, bundle.ErrQuorum},

@@ -20,7 +20,8 @@ import (
 type serveCommand struct {
 	dataFlag
 	publicFlags
-	Existing bool `help:"Make no vault where there is none: for services, which must not make a fleet that nobody knows over an empty disk." env:"STRONGROOM_EXISTING"`
+	Existing   bool   `help:"Make no vault where there is none: for services, which must not make a fleet that nobody knows over an empty disk." env:"STRONGROOM_EXISTING"`
+	PeerListen string `help:"Address for the nodes of the island's other boxes (TLS, both sides pinned); island.json says it unless given." env:"STRONGROOM_PEER_LISTEN" placeholder:"HOST:PORT"`
 
 	PassphraseFile string `help:"File with the HSM's passphrase. Without it and STRONGROOM_PASSPHRASE one is made in the data folder." env:"STRONGROOM_PASSPHRASE_FILE" placeholder:"FILE"`
 
@@ -77,7 +78,7 @@ func (c *serveCommand) Run(s streams) error {
 
 func (c *serveCommand) config(log *slog.Logger) serve.Config {
 	config := c.serveConfig(log)
-	config.Data, config.Existing, config.PassphraseFile, config.Box = c.Data, c.Existing, c.PassphraseFile, c.Box
+	config.Data, config.Existing, config.PassphraseFile, config.Box, config.PeerListen = c.Data, c.Existing, c.PassphraseFile, c.Box, c.PeerListen
 	config.HSM, config.TPMPath = c.HSM, c.TPMPath
 	config.Token = serve.Token{Module: c.PKCS11Module, Label: c.PKCS11Token, PINFile: c.PINFile}
 	config.Attempts, config.Lifetime, config.Waits, config.ResetDelay = c.Attempts, c.Lifetime, c.Waits, c.ResetDelay

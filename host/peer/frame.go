@@ -19,8 +19,8 @@ import (
 //	kind     uint8
 //	payload
 //
-// The end that connected says hello first, and then sends messages and requests;
-// the other one says hello, and then sends answers. Both ping.
+// The end that connected says hello first, and then sends messages, requests and
+// reports; the other one says hello, and then sends answers. Both ping.
 const frameHeaderBytes = 5
 
 type kind uint8
@@ -32,6 +32,7 @@ const (
 	kindAnswer  kind = 4 // id uint64, outcome uint8, leader [16]byte, the sealed answer or a code
 	kindPing    kind = 5 // uint64, which a pong repeats; 0: this end lives, no pong is wanted
 	kindPong    kind = 6
+	kindReport  kind = 7 // what the sender's box tells of the island (wire.IslandReport)
 )
 
 // payloadBytes is what the payload of a kind may have; no other kind is taken.
@@ -47,6 +48,8 @@ func (k kind) payloadBytes() (least, most int) {
 		return answerHeaderBytes, answerHeaderBytes + wire.AnswerBytesMax
 	case kindPing, kindPong:
 		return 8, 8
+	case kindReport:
+		return 1, reportBytesMax
 	}
 	return 1, 0
 }

@@ -171,6 +171,8 @@ func (in *incoming) read(running *sync.WaitGroup) error {
 			if err := in.request(b, running); err != nil {
 				return err
 			}
+		case kindReport:
+			in.link.heardOf(b)
 		case kindPing:
 			in.mu.Lock()
 			in.pong = binary.BigEndian.Uint64(b)

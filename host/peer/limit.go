@@ -25,6 +25,7 @@ const (
 	AsksMax      = 512 // requests on their way to one peer, and from one
 	handshakeMax = 32  // connections whose other end is not known yet; the oldest goes
 
+	reportBytesMax     = 4 << 10
 	requestHeaderBytes = 12
 	answerHeaderBytes  = 9 + wire.BoxIDBytes
 )

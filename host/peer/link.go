@@ -23,6 +23,8 @@ type link struct {
 	line    *line      // nil: not connected
 	since   time.Time  // of that
 	failure error      // of the last try, or the last line
+	report  *wire.IslandReport
+	heard   time.Time // when report came
 }
 
 // counts is what was counted of one peer since the start.
@@ -66,7 +68,7 @@ func (k *link) hold(s *stream) error {
 	var ended sync.WaitGroup
 	var wrote error
 	ended.Go(func() {
-		wrote = l.write(ctx)
+		wrote = l.write(ctx, k.peers.handler.Report)
 		cancel()
 	})
 	read := l.read()
@@ -118,7 +120,8 @@ func (k *link) ask(ctx context.Context, sealed []byte) (wire.Reply, wire.BoxID, 
 type line struct {
 	*stream
 	counts *counts
-	wake   chan struct{} // tells the writer that something waits
+	wake   chan struct{}      // tells the writer that something waits
+	told   *wire.IslandReport // the last one, of the writer alone
 
 	mu       sync.Mutex // guards what follows
 	ended    error
@@ -240,8 +243,9 @@ func (l *line) take() (asks []*ask, messages [][]byte) {
 	return asks, messages
 }
 
-// write sends what waits, and a ping now and then, until the line breaks.
-func (l *line) write(ctx context.Context) error {
+// write sends what waits, and now and then a ping and the box's report, until
+// the line breaks.
+func (l *line) write(ctx context.Context, report func() *wire.IslandReport) error {
 	ping := time.NewTicker(pingEvery)
 	defer ping.Stop()
 	for {
@@ -268,6 +272,9 @@ func (l *line) write(ctx context.Context) error {
 		case <-l.wake:
 		case now := <-ping.C:
 			if err := l.ping(now); err != nil {
+				return err
+			}
+			if err := l.tell(report()); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -301,6 +308,19 @@ func (l *line) ping(now time.Time) error {
 		number = nothing[:]
 	}
 	return l.stream.write(kindPing, number)
+}
+
+// tell sends the box's report, where it is another one than before.
+func (l *line) tell(r *wire.IslandReport) error {
+	if r == nil || r == l.told {
+		return nil
+	}
+	b, err := wire.Encode(r)
+	if err != nil || len(b) > reportBytesMax {
+		return nil // it is for an operator's eyes, and not worth a line
+	}
+	l.told = r
+	return l.stream.write(kindReport, b)
 }
 
 // nothing is a ping that wants no pong: it shows that this end lives.

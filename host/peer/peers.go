@@ -34,6 +34,9 @@ type Box struct {
 type Handler interface {
 	// Receive takes a message for the box. It must not wait.
 	Receive(wire.Received)
+	// Report is what the box of this node last told of its island; nil: nothing.
+	// Peers show it to their operators, and believe none of it.
+	Report() *wire.IslandReport
 	// Carry puts a request through the box of this node, and no other, and
 	// names the box that leads as far as this one knows. Errors:
 	// ErrUnreachable, ErrBusy and ErrUnanswered.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -38,8 +39,11 @@ type side struct {
 	config   Config
 	listener net.Listener
 	carry    func(context.Context, []byte) (wire.Reply, wire.BoxID, error)
+	report   atomic.Pointer[wire.IslandReport]
 	received chan wire.Received
 }
+
+func (s *side) Report() *wire.IslandReport { return s.report.Load() }
 
 func (s *side) Receive(r wire.Received) { s.received <- r }
 
@@ -338,5 +342,29 @@ func TestSlowPeerLosesTheOldest(t *testing.T) {
 	l.end(errors.New("over"))
 	if l.send(big) || l.counts.dropped.Load() != 3+messagesBytesMax/wire.PeerBytesMax-1 {
 		t.Fatalf("%d dropped", l.counts.dropped.Load())
+	}
+}
+
+// What a box tells of its island is shown by the others' nodes.
+func TestReports(t *testing.T) {
+	sides := started(t, 2)
+	r := &wire.IslandReport{Box: sides[1].config.Box, Role: wire.RoleLeader, Term: 7, Boxes: make([]wire.BoxReport, wire.BoxesMax)}
+	for i := range r.Boxes {
+		r.Boxes[i] = wire.BoxReport{Box: wire.BoxID(bytes.Repeat([]byte{255}, wire.BoxIDBytes)), Member: math.MaxUint64, Match: math.MaxUint64, Heard: true}
+	}
+	if b, err := wire.Encode(r); err != nil || len(b) > reportBytesMax/2 {
+		t.Fatalf("a large report has %d bytes, %v", len(b), err)
+	}
+	sides[1].report.Store(r)
+	until(t, "the report is known", func() bool {
+		s := sides[0].peers.Status()[0]
+		return s.Report != nil && s.Report.Term == 7 && !s.Heard.IsZero()
+	})
+	// One that names another box, or that this release can not read, costs nothing.
+	sides[1].report.Store(&wire.IslandReport{Box: wire.BoxID{77}})
+	until(t, "it is not shown", func() bool { return sides[0].peers.Status()[0].Report == nil })
+	sides[0].peers.links[sides[1].config.Box].heardOf([]byte{0xa0})
+	if s := sides[0].peers.Status()[0]; s.Report != nil || !s.Connects || s.Counts.Connects != 1 {
+		t.Fatalf("%+v", s)
 	}
 }

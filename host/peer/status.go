@@ -23,6 +23,9 @@ type Status struct {
 	Failure   string        // why it is not
 	RoundTrip time.Duration // the last one; 0: none yet
 	Counts    Counts
+
+	Report *wire.IslandReport // its box's, by its node's word; nil: none yet
+	Heard  time.Time          // when that came
 }
 
 // Counts is what was counted of one peer since the start.
@@ -54,7 +57,7 @@ func (k *link) status() Status {
 	defer k.mu.Unlock()
 	s := Status{
 		Box: k.box.ID, Name: k.box.Name, Address: k.box.Address, Connected: k.line != nil, Since: k.since,
-		RoundTrip: time.Duration(k.roundTrip.Load()),
+		RoundTrip: time.Duration(k.roundTrip.Load()), Report: k.report, Heard: k.heard,
 		Counts: Counts{
 			Sent: k.sent.Load(), SentBytes: k.sentBytes.Load(), Dropped: k.dropped.Load(),
 			Received: k.received.Load(), ReceivedBytes: k.receivedBytes.Load(),
@@ -65,6 +68,18 @@ func (k *link) status() Status {
 		s.Failure = k.failure.Error()
 	}
 	return s
+}
+
+// heardOf keeps a peer's report. One that this program can not read is of
+// another release, in the middle of an upgrade: it is not shown.
+func (k *link) heardOf(b []byte) {
+	r := new(wire.IslandReport)
+	if wire.Decode(b, r) != nil || r.Validate() != nil || r.Box != k.box.ID {
+		r = nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.report, k.heard = r, time.Now()
 }
 
 // Refused counts connections that were refused, or ended for what they sent, by

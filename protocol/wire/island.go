@@ -86,6 +86,13 @@ func (c *check) received(received []Received) {
 	}
 }
 
+// Validate checks a report against every limit; its error is a *Malformed.
+func (r *IslandReport) Validate() error {
+	c := check{}
+	c.island(r)
+	return c.result()
+}
+
 func (c *check) island(r *IslandReport) {
 	if r == nil {
 		return

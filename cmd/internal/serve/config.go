@@ -3,6 +3,7 @@ package serve
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"time"
 
@@ -25,6 +26,9 @@ type Config struct {
 	Existing bool   // make no vault: an empty folder is ErrNoVault
 	Listen   string // public address; "" is ListenDefault, port 0 any
 	Admin    string // address of /metrics and /healthz; "" is AdminDefault, "off" none
+
+	PeerListen   string       // address for the other boxes' nodes; "" is what island.json says
+	PeerListener net.Listener // for tests: instead of it, closed by Stop
 
 	CertFile, KeyFile string // TLS; without them Listen must be a loopback address
 

@@ -18,6 +18,8 @@ import (
 //	vault/issuer.key     the built-in issuer's private key, if there is one
 //	vault/log/           the sealed log since the last checkpoint
 //	vault/records/       the record tree and its checkpoint
+//	vault/island.json    where the island's other boxes are, if it has several
+//	vault/node.key       the key by which their nodes know this one
 //	vault/alert.key      the alert key's private half, unless it is elsewhere
 //	vault/alerts/        alerts, sealed to it
 //

@@ -58,11 +58,11 @@ var errProcessToken = fmt.Errorf("%w: --box=%s runs with --hsm %s or %s, not wit
 // boxOf decides where the box of a fleet runs. A document that promises a
 // process is not served by less; one that promises nothing stays as it is,
 // also over a box in a process.
-func (c *Config) boxOf(f *bundle.Fleet) (string, error) {
+func (c *Config) boxOf(f *bundle.Fleet, hsm string) (string, error) {
 	switch {
 	case c.Box == BoxInside && f.Isolation == isolationProcess:
 		return "", fmt.Errorf("%w: --box=%s, this fleet's document promises its clients a box in a process of its own. Leave the flag out", ErrPolicy, BoxInside)
-	case c.Box == BoxProcess && f.HSM == pkcs11.Kind:
+	case c.Box == BoxProcess && hsm == pkcs11.Kind:
 		return "", errProcessToken
 	case c.Box == BoxProcess && c.WrapHAL != nil:
 		return "", fmt.Errorf("%w: an HSM of this process with a box in another", ErrUsage)
@@ -88,7 +88,7 @@ func (s *Server) openBox(c *Config, document []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	where, err := c.boxOf(s.Fleet)
+	where, err := c.boxOf(s.Fleet, s.kind())
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (s *Server) openBox(c *Config, document []byte) error {
 }
 
 func (s *Server) openInside(c *Config, document, island []byte) (err error) {
-	if s.hal, s.Beside, err = s.folder.openHSM(c, s.Fleet.HSM); err != nil {
+	if s.hal, s.Beside, err = s.folder.openHSM(c, s.kind()); err != nil {
 		return err
 	}
 	b, err := box.Open(box.Config{
@@ -123,7 +123,7 @@ func (s *Server) openInside(c *Config, document, island []byte) (err error) {
 // openProcess starts the box's process. The passphrase goes over its pipe,
 // and this process forgets its copy.
 func (s *Server) openProcess(c *Config, start wire.Start) (err error) {
-	if start.HSM, s.Beside, err = s.folder.namedHSM(c, s.Fleet.HSM); err != nil {
+	if start.HSM, s.Beside, err = s.folder.namedHSM(c, s.kind()); err != nil {
 		return err
 	}
 	command := c.BoxCommand
@@ -137,7 +137,7 @@ func (s *Server) openProcess(c *Config, start wire.Start) (err error) {
 	b, err := node.StartProcess(command, start, s.disk)
 	var fault *node.BoxFault
 	if errors.As(err, &fault) {
-		return named(fault, s.Fleet.HSM)
+		return named(fault, s.kind())
 	}
 	if err != nil {
 		return err

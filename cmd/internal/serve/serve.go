@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"strongroom/host/node"
+	"strongroom/host/peer"
 	"strongroom/host/relay"
 	"strongroom/protocol/bundle"
 	"strongroom/protocol/wire"
@@ -38,14 +39,17 @@ type Server struct {
 	certificate *certificate
 
 	// In the order in which they are made; Stop goes backwards.
-	folder   *folder
-	hal      hal.HAL
-	disk     *node.Store
-	box      running
-	alerts   *alerts // nil: the fleet has no alert key
-	node     *node.Node
-	upstream *relay.Upstream // of a relay without a box
-	https    []*http.Server
+	folder       *folder
+	hal          hal.HAL
+	disk         *node.Store
+	box          running
+	alerts       *alerts     // nil: the fleet has no alert key
+	island       *IslandFile // nil: the box is the only one
+	peerListener net.Listener
+	peers        *peer.Peers
+	node         *node.Node
+	upstream     *relay.Upstream // of a relay without a box
+	https        []*http.Server
 
 	stop sync.Once
 	done chan struct{} // closed when the vault serves no more
@@ -124,6 +128,9 @@ func (s *Server) open(c *Config) (err error) {
 	if !exists && c.Existing {
 		return fmt.Errorf("%w: %s. Carry the folder here that the ceremony made, or leave --existing out to make a new vault", ErrNoVault, c.Data)
 	}
+	if !exists && c.PeerListen != "" {
+		return fmt.Errorf("%w in %s, and serve makes islands of one box only. strongroomd ceremony makes one of several", ErrNoVault, c.Data)
+	}
 	if !exists {
 		if err := s.folder.found(c); err != nil {
 			return fmt.Errorf("making the vault: %w", err)
@@ -143,6 +150,9 @@ func (s *Server) open(c *Config) (err error) {
 	if err := s.openAlerts(c); err != nil {
 		return err
 	}
+	if err := s.openIsland(c); err != nil {
+		return err
+	}
 	return s.openBox(c, document)
 }
 
@@ -152,7 +162,13 @@ func (s *Server) serve(c Config, public net.Listener) error {
 	if s.alerts != nil {
 		nodeConfig.Alerts = s.alerts.spool
 	}
+	if s.peers != nil {
+		nodeConfig.ID, nodeConfig.Peers = s.island.own(), lines{s.peers}
+	}
 	s.node = node.New(nodeConfig)
+	if s.peers != nil {
+		s.peers.Start(s.peerListener, side{s.node})
+	}
 	s.metrics.watch(s.node, s.disk)
 	if s.alerts != nil {
 		s.metrics.alertsLost("box", func() uint64 { return s.node.Counts().AlertsLost })
@@ -162,7 +178,7 @@ func (s *Server) serve(c Config, public net.Listener) error {
 		return err
 	}
 	front := relay.New(relay.Config{
-		Document: document, Issuers: s.Fleet.Issuers, Vault: s.ask, Healthy: s.node.Err,
+		Document: document, Issuers: s.Fleet.Issuers, Vault: s.ask, Healthy: s.node.Healthy,
 		AddressRate: c.AddressRate, AccountRate: c.AccountRate, InFlightMax: c.places(),
 		TrustedProxies: c.TrustedProxies, Observe: s.metrics.observe, Log: c.Log,
 	})
@@ -193,7 +209,7 @@ func (s *Server) start(h http.Handler, l net.Listener) {
 
 // ask is the relay's way to the node.
 func (s *Server) ask(ctx context.Context, request relay.Request) (wire.Reply, error) {
-	reply, err := s.node.Do(ctx, request.Sealed)
+	reply, err := s.node.Carry(ctx, request.Sealed)
 	switch {
 	case errors.Is(err, node.ErrUnanswered):
 		return reply, err // the box may have carried it out
@@ -234,6 +250,9 @@ func (s *Server) finish(why error) {
 func (s *Server) release(ctx context.Context) {
 	if s.node != nil {
 		s.node.Release() // a watch would hold the stop up
+		handOver, cancel := context.WithTimeout(ctx, handOverWithin)
+		s.node.HandOver(handOver) // requests that come meanwhile go where it leads
+		cancel()
 	}
 	for _, server := range s.https {
 		if server.Shutdown(ctx) != nil {
@@ -245,6 +264,12 @@ func (s *Server) release(ctx context.Context) {
 	}
 	if s.node != nil {
 		s.node.Close()
+	}
+	if s.peers != nil {
+		s.peers.Close()
+	}
+	if s.peerListener != nil {
+		s.peerListener.Close()
 	}
 	if s.box != nil {
 		s.box.Close()
