@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -231,16 +230,7 @@ func TestLostPackIsSentAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	held := takeShadow(t, s.root)
-	known, err := r.openState(s.state)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range known.seen {
-		f.Racy = false
-	}
-	if err := known.save(maps.Values(known.seen)); err != nil {
-		t.Fatal(err)
-	}
+	changeSeen(t, r, s.state, func(f *seen) { f.Racy = false })
 	mustBackup(t, r, s.state, s.root)
 	target := mustRestore(t, r, "latest", "")
 	wantSame(t, held, takeShadow(t, filepath.Join(target, "data")))

@@ -19,10 +19,7 @@ const busyMax = 15 * time.Second
 // SQLite can not read is backed up as a plain file, with a warning.
 func (b *run) databases(ctx context.Context) error {
 	b.meter.phase(PhaseDatabases)
-	for _, it := range b.items {
-		if !it.database {
-			continue
-		}
+	for _, it := range b.bases {
 		err := b.database(ctx, it)
 		switch {
 		case err == nil:
@@ -31,6 +28,7 @@ func (b *run) databases(ctx context.Context) error {
 		case errors.Is(err, scan.ErrDatabase), errors.Is(err, scan.ErrReadOnly):
 			b.warn(it.Full, "no snapshot ("+err.Error()+"): taken as a plain file, which is whole only if nobody was writing")
 			it.database, it.refused = false, true
+			b.links.count(it)
 		default:
 			return err
 		}
@@ -45,7 +43,7 @@ func (b *run) database(ctx context.Context, it *item) error {
 		return errors.Join(scan.ErrDatabase, err) // gone since: the plain way says so
 	}
 	it.Stat = scan.StatOf(info)
-	now := &seen{Path: it.Full, Stat: it.Stat, Database: &seenDatabase{Log: logStat(it.Full)}}
+	now := &seen{Path: it.Rel, Stat: it.Stat, Database: &seenDatabase{Log: logStat(it.Full)}}
 	image, same := b.unchangedDatabase(ctx, it, now)
 	changed := 0
 	if !same {
@@ -57,12 +55,12 @@ func (b *run) database(ctx context.Context, it *item) error {
 		return err
 	}
 	if same {
-		now.Database.Image = b.old.seen[it.Full].Database.Image
-	} else if now.Database.Image, err = b.new.saveImage(it.Full, image); err != nil {
+		now.Database.Image = it.old.Database.Image
+	} else if now.Database.Image, err = b.state.saveImage(it.Full, image); err != nil {
 		// A cache that does not fit on this disk is no reason not to back up.
 		b.warn(it.Full, "is in the backup, but the local state of it was not kept, the next backup reads it whole: "+err.Error())
 	}
-	b.remember(it, now, changed > 0)
+	b.count(it, now, changed > 0)
 	if now.Database.Log.Racy(b.start.UnixNano()) {
 		now.Racy = true
 	}
@@ -88,8 +86,8 @@ func logStat(path string) scan.Stat {
 // unchangedDatabase gives what is known of a database, and whether neither it
 // nor its log has changed since. Commits go to one of the two.
 func (b *run) unchangedDatabase(ctx context.Context, it *item, now *seen) (image *chunk.Image, same bool) {
-	old := b.old.seen[it.Full]
-	image = b.old.image(it.Full)
+	old := it.old
+	image = b.state.image(it.Full, old)
 	if image == nil {
 		image = b.pastImage(ctx, it)
 		old = nil
@@ -118,7 +116,7 @@ func (b *run) snapshot(ctx context.Context, it *item, image *chunk.Image) (*chun
 		image = chunk.NewImage(snap.PageBytes, snap.Pages)
 	}
 	image.Resize(snap.Pages)
-	spool := chunk.NewSpool(b.old.folder)
+	spool := chunk.NewSpool(b.state.folder)
 	defer spool.Close()
 	sent := make(chan error, 1)
 	go func() { sent <- b.drain(spool) }()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"runtime"
-	"strings"
 	"sync"
 
 	"strongroom/backup/chunk"
@@ -19,151 +18,180 @@ const readersMax = 8
 
 func readers() int { return min(readersMax, 2*runtime.GOMAXPROCS(0)) }
 
-// files backs up everything but databases.
+// files backs up everything but databases, and writes the list and the state.
 func (b *run) files(ctx context.Context) error {
 	b.meter.phase(PhaseFiles)
+	b.list, b.keep = b.w.NewList(), &remembering{b: b}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	work := make(chan *item)
+	work, order := make(chan *item), make(chan *item, itemsAhead)
 	var wg sync.WaitGroup
 	for range readers() {
 		wg.Go(func() {
 			buf := make([]byte, chunk.FileBytes)
 			for it := range work {
-				if err := b.file(ctx, it, buf); err != nil {
+				if err := b.do(ctx, it, buf); err != nil {
 					cancel(err)
-					return
 				}
+				close(it.ready)
 			}
 		})
 	}
-	for _, it := range b.plainItems() {
+	wg.Go(func() {
+		defer close(order)
+		defer close(work)
+		if err := b.feed(ctx, work, order); err != nil {
+			cancel(err)
+		}
+	})
+	for it := range order {
 		select {
-		case work <- it:
+		case <-it.ready:
 		case <-ctx.Done():
 		}
+		if ctx.Err() != nil {
+			continue // they end by themselves
+		}
+		if err := b.enter(it); err != nil {
+			cancel(err)
+		}
 	}
-	close(work)
 	wg.Wait()
 	return context.Cause(ctx)
 }
 
-// plainItems makes the entries of folders and links, and gives the files
-// that are to be looked at. What SQLite keeps beside a database is in its
+// itemsAhead is how many files the readers may be ahead of the list, which is
+// in order: as long as one large file is read, others go on.
+const itemsAhead = 4 << 10
+
+// feed hands out what was found: to order all of it, and to work what a
+// worker has to do something for. What SQLite keeps beside a database is in its
 // snapshot and is left out.
-func (b *run) plainItems() (out []*item) {
+func (b *run) feed(ctx context.Context, work, order chan<- *item) error {
 	side := map[string]bool{}
-	for _, it := range b.items {
+	for _, it := range b.bases {
 		if it.database {
 			for _, path := range scan.SideFiles(it.Full) {
 				side[path] = true
 			}
 		}
 	}
-	for _, it := range b.items {
-		switch {
-		case it.Kind != scan.KindFile:
-			it.done = true
-		case !it.database && !side[it.Full]:
-			out = append(out, it)
+	bases := b.bases
+	for {
+		it, err := b.found.next(b.full)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if it.database {
+			it, bases = bases[0], bases[1:]
+		}
+		if side[it.Full] && it.Kind == scan.KindFile && !it.database {
+			continue
+		}
+		it.ready = make(chan struct{})
+		to := []chan<- *item{order, work}
+		it.also = it.Kind == scan.KindFile && !it.database && !b.link(it)
+		if it.database || it.also {
+			close(it.ready)
+			to = to[:1]
+		}
+		for _, c := range to {
+			select {
+			case c <- it:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
 		}
 	}
-	return b.oneOfEach(out)
+}
+
+// do does what an item needs before it can be entered. Its error ends the
+// backup; a file that can not be read is a warning.
+func (b *run) do(ctx context.Context, it *item, buf []byte) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	switch it.Kind {
+	case scan.KindDir:
+		it.entry = it.newEntry(pack.EntryDir)
+		it.entry.Attributes = b.attributes(it.Full)
+	case scan.KindLink:
+		it.entry = it.newEntry(pack.EntrySymlink)
+		it.entry.Link = it.Link
+	default:
+		return b.file(it, buf)
+	}
+	it.done = true
+	return nil
+}
+
+// enter writes an item into the list and the state. Items come in order.
+func (b *run) enter(it *item) error {
+	if f := it.link; it.also && f.done {
+		b.remember(it, f.ids, f.stat, f.size, f.attributes)
+	}
+	if !it.done {
+		return nil
+	}
+	if f := it.link; f != nil && !it.also {
+		f.done, f.ids, f.stat, f.size, f.attributes = true, it.ids, it.seen.Stat, it.entry.Size, it.seen.Attributes
+	}
+	if it.Kind == scan.KindFile && !it.database {
+		refs, err := b.w.AddRefs(it.ids)
+		if err != nil {
+			return err
+		}
+		it.entry.Content = &refs
+	}
+	if err := b.list.Add(it.entry); err != nil {
+		return err
+	}
+	if it.seen != nil {
+		b.keep.add(it)
+	}
+	b.meter.step(it.Full)
+	return nil
 }
 
 func (it *item) newEntry(kind pack.EntryKind) *pack.Entry {
 	return &pack.Entry{Kind: kind, Root: it.root, Path: it.Rel, Mode: it.Mode, ModNanos: it.ModNanos}
 }
 
-// makeEntry makes what the list says of an item. Entries are made one after
-// the other and not kept: of a million files they would be the most of what a
-// backup holds.
-func (b *run) makeEntry(it *item) (e *pack.Entry, err error) {
-	switch {
-	case it.entry != nil:
-		return it.entry, nil
-	case it.Kind == scan.KindDir:
-		e = it.newEntry(pack.EntryDir)
-		e.Attributes = b.attributes(it.Full)
-	case it.Kind == scan.KindLink:
-		e = it.newEntry(pack.EntrySymlink)
-		e.Link = it.Link
-	default:
-		e = it.newEntry(pack.EntryFile)
-		e.Size, e.ModNanos, e.Attributes, e.Same = it.Size, it.seen.Stat.ModNanos, it.seen.Attributes, it.same
-		refs, err := b.w.AddRefs(splitIDs(it.seen.IDs))
-		if err != nil {
-			return nil, err
-		}
-		e.Content = &refs
-	}
-	return e, nil
-}
-
-// file backs up one plain file. Its error ends the backup; a file that can
-// not be read is a warning.
-func (b *run) file(ctx context.Context, it *item, buf []byte) error {
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	old := b.old.seen[it.Full]
-	ids, size, now, fresh := b.unchanged(it, old)
-	var attributes []pack.Attribute
-	if fresh {
-		attributes = old.Attributes
-	} else {
-		attributes = b.attributes(it.Full)
-		var failed *readError
-		var err error
-		ids, size, now, err = b.readFile(it, buf)
-		if errors.As(err, &failed) {
-			b.warn(it.Full, "left out: "+failed.err.Error())
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if fresh && len(it.names) == 0 {
-		it.rename(old.Path)
-		b.remember(it, old, false)
-		b.meter.add(1, it.Size, it.Full)
+// file backs up one plain file.
+func (b *run) file(it *item, buf []byte) error {
+	if ids, ok := b.unchanged(it); ok {
+		b.remember(it, ids, it.Stat, it.Size, it.old.Attributes)
 		return nil
 	}
-	joined := joinIDs(ids)
-	for _, name := range append([]*item{it}, it.names...) {
-		if len(it.names) > 0 {
-			name.same = b.sameNumber(it)
-		}
-		old := b.old.seen[name.Full]
-		b.remember(name, &seen{Path: name.Full, Stat: now, IDs: joined, Attributes: attributes}, old != nil && string(old.IDs) != string(joined))
-		b.meter.add(1, name.Size, name.Full)
-		name.Size = size
+	attributes := b.attributes(it.Full)
+	ids, size, now, err := b.readFile(it, buf)
+	if failed := (*readError)(nil); errors.As(err, &failed) {
+		b.warn(it.Full, "left out: "+failed.err.Error())
+		return nil
 	}
-	return nil
+	if err == nil {
+		b.remember(it, ids, now, size, attributes)
+	}
+	return err
 }
 
-// rename gives an item its own path again, in another string that is kept
-// anyway.
-func (it *item) rename(full string) {
-	if strings.HasSuffix(full, it.Rel) {
-		it.Full, it.Rel = full, full[len(full)-len(it.Rel):]
-	}
-}
-
-// unchanged gives what is known of a file that looks as it did, if the
-// repository still has all of it.
-func (b *run) unchanged(it *item, old *seen) (ids []pack.ID, size int64, now scan.Stat, ok bool) {
+// unchanged gives the segments of a file that looks as it did, if the
+// repository still has all of them.
+func (b *run) unchanged(it *item) (ids []pack.ID, ok bool) {
+	old := it.old
 	if old == nil || old.Database != nil || old.Racy || old.Stat != it.Stat {
-		return nil, 0, now, false
+		return nil, false
 	}
 	ids = splitIDs(old.IDs)
 	for _, id := range ids {
 		if !b.r.pack.Has(id) {
-			return nil, 0, now, false
+			return nil, false
 		}
 	}
-	return ids, it.Size, it.Stat, true
+	return ids, true
 }
 
 // readError is a file that can not be read, as opposed to a storage that
@@ -249,15 +277,29 @@ type limited struct {
 
 func (l limited) SkipHole(n int64) bool { return l.file.SkipHole(n) }
 
-// remember keeps what was seen and counts it.
-func (b *run) remember(it *item, now *seen, changed bool) {
+// remember makes the entry of a plain file that is in the backup, and what
+// the state keeps of it.
+func (b *run) remember(it *item, ids []pack.ID, now scan.Stat, size int64, attributes []pack.Attribute) {
+	it.ids = ids
+	it.entry = it.newEntry(pack.EntryFile)
+	it.entry.Size, it.entry.ModNanos, it.entry.Attributes = size, now.ModNanos, attributes
+	if it.link != nil {
+		it.entry.Same = it.link.same
+	}
+	joined := joinIDs(ids)
+	b.count(it, &seen{Path: it.Rel, Stat: now, IDs: joined, Attributes: attributes}, it.old != nil && string(it.old.IDs) != string(joined))
+	b.meter.add(1, it.Size, it.Full)
+}
+
+// count takes a file or database for done.
+func (b *run) count(it *item, now *seen, changed bool) {
 	now.Racy = now.Stat.Racy(b.start.UnixNano())
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	it.done, it.seen = true, now
 	b.report.Files++
 	switch {
-	case b.old.seen[it.Full] == nil:
+	case it.old == nil:
 		b.report.FilesNew++
 	case changed:
 		b.report.FilesChanged++

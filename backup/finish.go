@@ -4,16 +4,16 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"iter"
 
 	"strongroom/backup/pack"
 )
 
-// finish writes the list, the index, the manifest and, last, the head.
+// finish ends the list, writes the index, the manifest and, last, the head.
 func (b *run) finish(ctx context.Context) error {
 	b.meter.phase(PhaseFinish)
-	b.old.seen = nil // what is as it was lives on in the items
-	m, err := b.manifest()
+	m := &pack.Manifest{TimeNanos: b.opt.Now().UnixNano(), Host: b.opt.Host, Device: b.device, Roots: b.roots}
+	rand.Read(m.Snapshot[:])
+	err := b.list.Finish(m)
 	if err != nil {
 		return err
 	}
@@ -35,45 +35,10 @@ func (b *run) finish(ctx context.Context) error {
 	if err := b.r.pack.DropOldHeads(ctx, head); err != nil {
 		b.warn(b.r.st.Location(), "old heads were not deleted: "+err.Error())
 	}
-	if err := b.new.save(b.toRemember()); err != nil {
-		b.warn(b.new.folder, "the local state was not kept, the next backup reads everything: "+err.Error())
-		return nil
+	if err := b.keep.keep(); err != nil {
+		b.warn(b.state.folder, "the local state was not kept, the next backup reads everything: "+err.Error())
 	}
-	b.new.sweep(b.toRemember())
 	return nil
-}
-
-// toRemember gives what the local state keeps of this backup. Of a file that
-// only looks like a database it keeps nothing: SQLite is asked again next time.
-func (b *run) toRemember() iter.Seq[*seen] {
-	return func(yield func(*seen) bool) {
-		for _, it := range b.items {
-			if it.seen != nil && !it.refused && !yield(it.seen) {
-				return
-			}
-			b.meter.step(it.Full)
-		}
-	}
-}
-
-func (b *run) manifest() (*pack.Manifest, error) {
-	m := &pack.Manifest{TimeNanos: b.opt.Now().UnixNano(), Host: b.opt.Host, Device: b.device, Roots: b.roots}
-	rand.Read(m.Snapshot[:])
-	list := b.w.NewList()
-	for _, it := range b.items {
-		if !it.done {
-			continue
-		}
-		e, err := b.makeEntry(it)
-		if err != nil {
-			return nil, err
-		}
-		if err := list.Add(e); err != nil {
-			return nil, err
-		}
-		b.meter.step(it.Full)
-	}
-	return m, list.Finish(m)
 }
 
 // headTries bounds how often a head that was taken is tried anew.

@@ -11,22 +11,58 @@ import (
 // fileID is one file, whatever its names.
 type fileID struct{ device, inode uint64 }
 
-// oneOfEach leaves the first name of each file that has several (hard links)
-// in items, which are in the order of a snapshot; the others go with it.
-func (b *run) oneOfEach(items []*item) (out []*item) {
-	first := map[fileID]*item{}
-	for _, it := range items {
-		if it.Links > 1 && it.Inode != 0 {
-			key := fileID{it.Device, it.Inode}
-			if f := first[key]; f != nil {
-				f.names = append(f.names, it)
-				continue
-			}
-			first[key] = it
-		}
-		out = append(out, it)
+// links knows the files that have several names (hard links), and no others.
+type links struct {
+	names map[fileID]uint32 // how many were found and are still to come
+	first map[fileID]*link  // of those with more than one, one of which came
+}
+
+// link is a file with several names. Its first name is backed up, the others
+// go with it.
+type link struct {
+	same uint64 // pack.Entry.Same
+	done bool   // the first name is in the list, with this:
+	ids  []pack.ID
+	stat scan.Stat
+	size int64
+
+	attributes []pack.Attribute
+}
+
+func newLinks() *links {
+	return &links{names: map[fileID]uint32{}, first: map[fileID]*link{}}
+}
+
+// count counts a name, while the walk goes on.
+func (l *links) count(it *item) {
+	if it.Links > 1 && it.Inode != 0 {
+		l.names[fileID{it.Device, it.Inode}]++
 	}
-	return out
+}
+
+// link tells a name whose file it is, if there are several; true if it is the
+// first, or the only one. Names come in the order of a snapshot.
+func (b *run) link(it *item) (first bool) {
+	key := fileID{it.Device, it.Inode}
+	left := b.links.names[key]
+	if it.Links <= 1 || left == 0 {
+		return true
+	}
+	it.link = b.links.first[key]
+	if first = it.link == nil; first {
+		if left == 1 {
+			return true
+		}
+		it.link = &link{same: b.sameNumber(it)}
+		b.links.first[key] = it.link
+	}
+	if left--; left == 0 {
+		delete(b.links.names, key)
+		delete(b.links.first, key)
+		return first
+	}
+	b.links.names[key] = left
+	return first
 }
 
 // sameNumber is what the entries of one file with several names have in

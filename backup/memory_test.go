@@ -20,7 +20,7 @@ func exactHeap(t *testing.T) {
 var fixedBuffers = []string{
 	"github.com/klauspost/compress/zstd.", // encoders and decoders
 	"strongroom/backup/pack.(*Writer).newDraft",
-	"strongroom/backup/pack.scratchPool.",
+	"strongroom/backup/pack.init.scratchPool.",
 }
 
 // heldBytes is what is live of all that was allocated since exactHeap, to the

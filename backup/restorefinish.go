@@ -2,9 +2,9 @@ package backup
 
 import (
 	"context"
-	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"time"
 
 	"strongroom/backup/pack"
@@ -122,25 +122,67 @@ func (j *restore) remember() error {
 	if err != nil {
 		return err
 	}
-	now := time.Now().UnixNano()
-	for _, g := range j.goals {
-		if g.lost || g.entry.Kind == pack.EntryDir || g.entry.Kind == pack.EntrySymlink {
-			continue
-		}
-		full := j.full(g)
-		info, err := os.Lstat(full)
-		if err != nil {
+	for i, name := range j.names {
+		if err := j.rememberRoot(s, uint32(i), filepath.Join(j.target, name)); err != nil {
 			return err
 		}
-		f := &seen{Path: full, Stat: scan.StatOf(info), IDs: joinIDs(g.ids)}
-		f.Racy = f.Stat.Racy(now)
-		if g.image != nil {
-			f.Database = &seenDatabase{Log: logStat(full)}
-			if f.Database.Image, err = s.saveImage(full, g.image); err != nil {
-				return err
-			}
-		}
-		s.seen[full] = f
 	}
-	return s.save(maps.Values(s.seen))
+	return nil
+}
+
+// rememberRoot writes the state of one root: what was restored, and of all
+// else below it what was known before.
+func (j *restore) rememberRoot(s *state, number uint32, root string) error {
+	w, err := s.begin(root)
+	if err != nil {
+		return err
+	}
+	old := s.cursor(root, func() { j.meter.step(root) })
+	defer old.close()
+	now := time.Now().UnixNano()
+	for _, g := range j.goals {
+		if g.entry.Root != number || g.lost || g.entry.Kind == pack.EntryDir || g.entry.Kind == pack.EntrySymlink {
+			continue
+		}
+		f, err := j.sight(s, g, root, now)
+		if err == nil {
+			err = old.before(f.Path, w.add)
+		}
+		if err == nil {
+			err = w.add(f)
+		}
+		if err != nil {
+			w.drop()
+			return err
+		}
+	}
+	if err := old.rest(w.add); err != nil {
+		w.drop()
+		return err
+	}
+	return w.keep()
+}
+
+// sight is what the state keeps of a goal.
+func (j *restore) sight(s *state, g *goal, root string, now int64) (*seen, error) {
+	full := j.full(g)
+	info, err := os.Lstat(full)
+	if err != nil {
+		return nil, err
+	}
+	below, err := filepath.Rel(root, full)
+	if err != nil {
+		return nil, err
+	}
+	f := &seen{Stat: scan.StatOf(info), IDs: joinIDs(g.ids)}
+	if below != "." {
+		f.Path = filepath.ToSlash(below)
+	}
+	// What the target took of extended attributes the next backup looks up.
+	f.Racy = f.Stat.Racy(now) || len(g.entry.Attributes) > 0
+	if g.image != nil {
+		f.Database = &seenDatabase{Log: logStat(full)}
+		f.Database.Image, err = s.saveImage(full, g.image)
+	}
+	return f, err
 }

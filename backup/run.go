@@ -1,11 +1,10 @@
 package backup
 
 import (
-	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -44,13 +43,17 @@ type run struct {
 	own    *pack.HeadAt // of this device; nil before its first backup
 	heads  []*pack.HeadAt
 	taken  []pack.IndexRef // of heads that came first; damaged ones are not carried on
-	old    *state
-	new    *state
+	state  *state
 	w      *pack.Writer
 	claim  *claim
 	sure   bool // that no head of this run may appear later
 	meter  *meter
-	items  []*item
+	found  *itemFile // by scan, in the order of lists
+	full   []string  // where each root really is
+	bases  []*item   // databases among what was found, in the same order
+	links  *links
+	list   *pack.List
+	keep   *remembering
 	past   map[string]*pack.Database // databases of earlier snapshots; nil until asked for
 	leave  scan.Patterns
 	hole   pack.ID // of chunk.Zeros
@@ -64,12 +67,15 @@ type item struct {
 	scan.Node
 	root     uint32
 	database bool
-	refused  bool        // a database that SQLite could not read: a plain file
-	done     bool        // it is in the backup
-	seen     *seen       // of a file, when done
-	same     uint64      // of a file with several names: pack.Entry.Same
-	entry    *pack.Entry // of a database, when done
-	names    []*item     // of the first item: the others
+	refused  bool          // a database that SQLite could not read: a plain file
+	old      *seen         // as it was at the last backup
+	done     bool          // it is in the backup
+	seen     *seen         // of a file, when done
+	entry    *pack.Entry   // when done
+	ids      []pack.ID     // of a file, when done
+	link     *link         // that this is a name of; nil for a file with one name
+	also     bool          // and not the first
+	ready    chan struct{} // closed when a worker is done with it
 }
 
 // Backup takes a snapshot of paths. Files that could not be read are in the
@@ -77,11 +83,7 @@ type item struct {
 // new snapshot and that nothing was lost; what was sent is used next time.
 func (r *Repository) Backup(ctx context.Context, paths []string, opt BackupOptions) (BackupReport, error) {
 	b := &run{r: r, opt: opt, start: time.Now(), sure: true, meter: &meter{tell: opt.Progress}}
-	defer func() {
-		if b.claim != nil {
-			b.claim.release(ctx, b.sure)
-		}
-	}()
+	defer b.close(ctx)
 	if err := b.prepare(ctx, paths); err != nil {
 		return BackupReport{}, err
 	}
@@ -95,6 +97,19 @@ func (r *Repository) Backup(ctx context.Context, paths []string, opt BackupOptio
 	}
 	b.report.Elapsed = time.Since(b.start)
 	return b.report, nil
+}
+
+// close lets go of what a run holds, ended or not.
+func (b *run) close(ctx context.Context) {
+	if b.claim != nil {
+		b.claim.release(ctx, b.sure)
+	}
+	if b.found != nil {
+		b.found.close()
+	}
+	if b.keep != nil {
+		b.keep.drop()
+	}
 }
 
 // prepare finds out what is known already.
@@ -118,10 +133,16 @@ func (b *run) prepare(ctx context.Context, paths []string) (err error) {
 	if b.device, err = device(b.opt.StateDir); err != nil {
 		return err
 	}
-	if b.old, err = b.r.openState(b.opt.StateDir); err != nil {
+	if b.state, err = b.r.openState(b.opt.StateDir); err != nil {
 		return err
 	}
-	b.new = &state{folder: b.old.folder, key: b.old.key, seen: map[string]*seen{}}
+	for _, root := range b.roots {
+		full, err := realPath(root)
+		if err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrPath, root, err)
+		}
+		b.full = append(b.full, full)
+	}
 	return b.prepareIndex(ctx)
 }
 
@@ -151,21 +172,32 @@ func (b *run) warn(path, what string) {
 	b.report.Warnings = append(b.report.Warnings, Warning{Path: path, What: what})
 }
 
-// scan walks the roots.
-func (b *run) scan(ctx context.Context) error {
+// scan walks the roots, beside what is remembered of them: both come in the
+// same order.
+func (b *run) scan(ctx context.Context) (err error) {
+	b.links = newLinks()
+	if b.found, err = newItemFile(b.state.folder); err != nil {
+		return err
+	}
 	for i, root := range b.roots {
-		w := &scan.Walker{
-			Exclude: b.leave, Caches: b.opt.Leave.Caches, BytesMax: b.opt.Leave.BytesMax, OneFileSystem: b.opt.Leave.OtherSystems,
-			Skip: b.skip(), Warn: func(w Warning) { b.warn(w.Path, w.What) },
-		}
-		w.Found = func(n scan.Node) error { return b.found(uint32(i), n) }
-		if err := w.Walk(ctx, root); err != nil {
+		if err := b.scanRoot(ctx, uint32(i), root); err != nil {
 			return err
 		}
-		b.report.LeftOut += w.LeftOut
 	}
-	b.sortItems()
-	return nil
+	return b.found.rewind()
+}
+
+func (b *run) scanRoot(ctx context.Context, number uint32, root string) error {
+	old := b.state.cursor(b.full[number], func() { b.meter.step(root) })
+	defer old.close()
+	w := &scan.Walker{
+		Exclude: b.leave, Caches: b.opt.Leave.Caches, BytesMax: b.opt.Leave.BytesMax, OneFileSystem: b.opt.Leave.OtherSystems,
+		Skip: b.skip(), Warn: func(w Warning) { b.warn(w.Path, w.What) },
+		Found: func(n scan.Node) error { return b.find(&item{Node: n, root: number}, old) },
+	}
+	err := w.Walk(ctx, root)
+	b.report.LeftOut += w.LeftOut
+	return err
 }
 
 // skip gives the folders that are never backed up: the local state changes
@@ -179,30 +211,36 @@ func (b *run) skip() (out []string) {
 	return out
 }
 
-func (b *run) found(root uint32, n scan.Node) error {
-	it := &item{Node: n, root: root}
-	if n.Kind == scan.KindFile {
-		it.database = b.looksLikeDatabase(n)
-		b.meter.update(false, func(p *Progress) {
-			p.FilesTotal++
-			p.BytesTotal += n.Size
-			p.Current = n.Full
-		})
+// find takes down what the walk found.
+func (b *run) find(it *item, old *stateCursor) error {
+	if it.Kind != scan.KindFile {
+		b.meter.step(it.Full)
+		return b.found.add(it)
 	}
-	b.items = append(b.items, it)
-	return nil
+	it.old = old.find(it.Rel)
+	if it.database = looksLikeDatabase(it); it.database {
+		b.bases = append(b.bases, it)
+	} else {
+		b.links.count(it)
+	}
+	b.meter.update(false, func(p *Progress) {
+		p.FilesTotal++
+		p.BytesTotal += it.Size
+		p.Current = it.Full
+	})
+	return b.found.add(it)
 }
 
-// looksLikeDatabase tells whether SQLite may be asked for it. A database is
+// looksLikeDatabase tells whether SQLite may be asked for a file. A database is
 // whole pages, so only files of such a size are opened to look.
-func (b *run) looksLikeDatabase(n scan.Node) bool {
-	if f := b.old.seen[n.Full]; f != nil && f.Stat == n.Stat && !f.Racy {
+func looksLikeDatabase(it *item) bool {
+	if f := it.old; f != nil && f.Stat == it.Stat && !f.Racy {
 		return f.Database != nil
 	}
-	if n.Size == 0 || n.Size%sectorBytes != 0 {
+	if it.Size == 0 || it.Size%sectorBytes != 0 {
 		return false
 	}
-	f, database, err := scan.Open(n.Full)
+	f, database, err := scan.Open(it.Full)
 	if err != nil {
 		return false // whoever reads it will say why
 	}
@@ -212,10 +250,3 @@ func (b *run) looksLikeDatabase(n scan.Node) bool {
 
 // sectorBytes divides the size of every SQLite database.
 const sectorBytes = 512
-
-// sortItems puts items into the order of lists: by root, then path, bytewise.
-func (b *run) sortItems() {
-	slices.SortFunc(b.items, func(x, y *item) int {
-		return cmp.Or(cmp.Compare(x.root, y.root), strings.Compare(x.Rel, y.Rel))
-	})
-}

@@ -48,9 +48,9 @@ func liveBytes(t *testing.T, n int, again bool) (live int64, steps int) {
 }
 
 // fileBytesMax is what a file may cost in memory while a backup runs: its
-// path, what the system says of it, its segment's id and place. The packs that
-// are being filled come on top, whatever the number of files.
-const fileBytesMax = 900
+// segment's place in the index, and what the packs in flight say of it. Its
+// path, what the system says of it and what is remembered of it are on the disk.
+const fileBytesMax = 256
 
 // What a backup holds grows with the number of files by little each, whether
 // they are new or known.

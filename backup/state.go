@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,15 +18,17 @@ import (
 // that looks as it did then is not read again. It is checked against K, and
 // whatever it says of segments is checked against the repository's index, so
 // that a lost, old or garbled state costs bytes and never a good segment.
+//
+// It is one file for each root, in the order of the walk, read and written as
+// a stream: what is remembered of a million files is never in memory.
 type state struct {
 	folder string
 	key    [sha256.Size]byte
-	seen   map[string]*seen // by full path
 }
 
 // seen is one file as it was.
 type seen struct {
-	Path     string        `cbor:"1,keyasint"`
+	Path     string        `cbor:"1,keyasint"` // below its root, slash-separated
 	Stat     scan.Stat     `cbor:"2,keyasint"`
 	Racy     bool          `cbor:"3,keyasint"` // may have changed since without showing it
 	IDs      []byte        `cbor:"4,keyasint"` // of a plain file's segments, joined
@@ -43,21 +44,18 @@ type seenDatabase struct {
 }
 
 const (
-	stateVersion  = 2 // 1 knew no extended attributes
-	stateFile     = "state"
-	stateBytesMax = 1 << 30
+	stateVersion  = 3 // 1 knew no extended attributes, 2 was one file in any order
+	statePrefix   = "state"
+	stateBytesMax = 1 << 30 // of a file that is read whole
 )
 
-// openState reads the state of a repository below stateDir. What can not be
-// read or does not check is an empty state.
+// openState gives the state of a repository below stateDir.
 func (r *Repository) openState(stateDir string) (*state, error) {
 	folder, err := r.openStateFolder(stateDir)
 	if err != nil {
 		return nil, err
 	}
-	s := &state{folder: folder, key: r.stateKey, seen: map[string]*seen{}}
-	s.load()
-	return s, nil
+	return &state{folder: folder, key: r.stateKey}, nil
 }
 
 // openStateFolder gives the folder of this repository's local state.
@@ -79,9 +77,9 @@ func readFile(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// write replaces one file of the state. It is not synced: a torn one does
+// replace replaces one file of the state. It is not synced: a torn one does
 // not check.
-func (s *state) write(name string, b []byte) error {
+func (s *state) replace(name string, b []byte) error {
 	return writeState(filepath.Join(s.folder, name), b)
 }
 
@@ -103,12 +101,12 @@ func imageFile(path string) string {
 // saveImage keeps a database's image and gives its hash.
 func (s *state) saveImage(path string, m *chunk.Image) ([sha256.Size]byte, error) {
 	b := m.Bytes()
-	return sha256.Sum256(b), s.write(imageFile(path), b)
+	return sha256.Sum256(b), s.replace(imageFile(path), b)
 }
 
-// image gives a database's image, nil if it is not the one remembered.
-func (s *state) image(path string) *chunk.Image {
-	f := s.seen[path]
+// image gives the image of a database that was seen as f, nil if it is not
+// the one remembered.
+func (s *state) image(path string, f *seen) *chunk.Image {
 	if f == nil || f.Database == nil {
 		return nil
 	}
@@ -123,18 +121,22 @@ func (s *state) image(path string) *chunk.Image {
 	return m
 }
 
-// sweep deletes images that belong to no database of all.
-func (s *state) sweep(all iter.Seq[*seen]) {
+// sweep deletes what is remembered of other roots, images that belong to
+// none of the databases (full paths), and what a killed run left.
+func (s *state) sweep(roots, databases []string) {
 	live := map[string]bool{}
-	for f := range all {
-		if f.Database != nil {
-			live[imageFile(f.Path)] = true
-		}
+	for _, root := range roots {
+		live[stateFile(root)] = true
+	}
+	for _, path := range databases {
+		live[imageFile(path)] = true
 	}
 	entries, _ := os.ReadDir(s.folder)
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), imagePrefix) && !live[e.Name()] {
-			os.Remove(filepath.Join(s.folder, e.Name()))
+		for _, prefix := range []string{statePrefix, imagePrefix, itemsPrefix} {
+			if strings.HasPrefix(e.Name(), prefix) && !live[e.Name()] {
+				os.Remove(filepath.Join(s.folder, e.Name()))
+			}
 		}
 	}
 }

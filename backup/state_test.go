@@ -7,7 +7,6 @@ import (
 	"database/sql"
 	"fmt"
 	"io/fs"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -117,14 +116,10 @@ func TestYoungFileIsReadAgain(t *testing.T) {
 	}
 	r := mustCreate(t, st)
 	mustBackup(t, r, stateDir, root)
-	s, err := r.openState(stateDir)
-	if err != nil || len(s.seen) != 1 {
-		t.Fatal(err)
-	}
 	if err := os.WriteFile(path, []byte("two"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range s.seen { // as a clock that did not move on would show it
+	changeSeen(t, r, stateDir, func(f *seen) { // as a clock that did not move on would show it
 		if !f.Racy {
 			t.Fatal("a file of this moment is trusted")
 		}
@@ -133,10 +128,7 @@ func TestYoungFileIsReadAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.Stat = scan.StatOf(info)
-	}
-	if err := s.save(maps.Values(s.seen)); err != nil {
-		t.Fatal(err)
-	}
+	})
 	mustBackup(t, r, stateDir, root)
 	target := mustRestore(t, r, "latest", "")
 	if b, err := os.ReadFile(filepath.Join(target, filepath.Base(root), "f")); err != nil || string(b) != "two" {
@@ -353,12 +345,21 @@ func (s *state) sum(body []byte) []byte {
 // FuzzState: a state file of any content, even one whose checksum is right.
 func FuzzState(f *testing.F) {
 	s := &state{}
-	for _, b := range [][]byte{nil, {2}, {2, 0xa0}, {2, 0xf6}, {2, 0xa2, 1, 0x61, 'x', 4, 0x42, 1, 2}, {2, 0xa0, 0xa0, 0xff}, {0xa2, 1, 1, 2, 0x80}, {0xa2, 1, 1, 2, 0x81, 0xa2, 1, 0x61, 'x', 4, 0x42, 1, 2}, {0xa2, 1, 1, 2, 0x81, 0xf6}} {
+	file := append([]byte{3, 0x62, '/', 'r'}, 0xa2, 1, 0x61, 'x', 4, 0x42, 1, 2)
+	for _, b := range [][]byte{nil, {2}, {3}, {3, 0x60}, {3, 0xa0}, {3, 0x60, 0xf6}, {3, 0x60, 0xa0, 0xa0, 0xff}, file, append(file, file[4:]...)} {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		s.parse(bytes.NewReader(append(s.sum(body), body...)), func(x *seen) { splitIDs(x.IDs) })
-		if s.parse(bytes.NewReader(body), func(*seen) { t.Fatal("a state without its checksum was taken") }) == nil && len(body) > 0 {
+		if r, err := s.openStateReader(bytes.NewReader(append(s.sum(body), body...)), func() {}); err == nil {
+			last := ""
+			for x := r.next(); x != nil; x = r.next() {
+				if splitIDs(x.IDs); x.Path < last {
+					t.Fatal("out of order")
+				}
+				last = x.Path
+			}
+		}
+		if _, err := s.openStateReader(bytes.NewReader(body), func() {}); err == nil {
 			t.Fatal("a state without its checksum was taken")
 		}
 	})
@@ -377,11 +378,12 @@ func TestForgedStateSaysNothing(t *testing.T) {
 	mustBackup(t, r, stateDir, root)
 	s, err := r.openState(stateDir)
 	x.must(err)
-	one, two := s.seen[filepath.Join(root, "one")], s.seen[filepath.Join(root, "two")]
+	all := seenOf(t, s)
+	one, two := all[root][0], all[root][1]
 	one.IDs, two.IDs = two.IDs, one.IDs
 	one.Racy, two.Racy = false, false
 	s.key[0] ^= 1
-	x.must(s.save(maps.Values(s.seen)))
+	keepSeen(t, s, all)
 	mustBackup(t, r, stateDir, root)
 	target := mustRestore(t, r, "latest", "")
 	wantSame(t, held, takeShadow(t, filepath.Join(target, "data")))
@@ -406,13 +408,6 @@ func TestCommitInTheLogAloneIsSeen(t *testing.T) {
 		if report := mustBackup(t, r, stateDir, root); (report.PagesChanged > 0) != (i < 2) {
 			t.Fatalf("after %q: %+v", q, report)
 		}
-		s, err := r.openState(stateDir)
-		if err != nil || s.seen[path] == nil {
-			t.Fatal(err)
-		}
-		s.seen[path].Racy = false
-		if err := s.save(maps.Values(s.seen)); err != nil {
-			t.Fatal(err)
-		}
+		changeSeen(t, r, stateDir, func(f *seen) { f.Racy = false })
 	}
 }

@@ -19,9 +19,10 @@ const (
 // Stat is what tells a changed file from an unchanged one without reading
 // it. Change time, inode and device are zero where the system has none.
 type Stat struct {
-	Size        int64 // bytes
-	ModNanos    int64 // Unix time, nanoseconds
-	ChangeNanos int64 // Unix time, nanoseconds
+	_           struct{} `cbor:",toarray"`
+	Size        int64    // bytes
+	ModNanos    int64    // Unix time, nanoseconds
+	ChangeNanos int64    // Unix time, nanoseconds
 	Inode       uint64
 	Device      uint64
 }

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -24,8 +25,9 @@ type Walker struct {
 	OneFileSystem bool
 	// Skip holds full paths that are left out with all below them.
 	Skip []string
-	// Found gets every node, a folder before what is in it, names of a
-	// folder in ascending order. Its error stops the walk.
+	// Found gets every node in ascending order of Rel, bytewise: the order of
+	// a snapshot's lists, in which "a-b" stands between "a" and "a/b". Its error
+	// stops the walk, whose memory is the names of the folders that it is in.
 	Found func(Node) error
 	// Warn gets every path that could not be looked at or is of a kind that
 	// is not backed up (sockets, devices, pipes).
@@ -50,77 +52,137 @@ func (w *Walker) Walk(ctx context.Context, root string) error {
 		return err
 	}
 	w.choice, w.device = w.Exclude.Under(full), StatOf(info).Device
-	return w.visit(ctx, full, "", info)
+	within, err := w.visit(full, "", info)
+	if err == nil && within {
+		err = w.folder(ctx, full, "")
+	}
+	return err
 }
 
-func (w *Walker) visit(ctx context.Context, full, rel string, info fs.FileInfo) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+// visit tells of one node, and whether it is a folder to be looked into.
+func (w *Walker) visit(full, rel string, info fs.FileInfo) (within bool, err error) {
 	n := Node{Full: full, Rel: rel, Mode: unixMode(info.Mode()), Stat: StatOf(info)}
 	switch info.Mode().Type() {
 	case fs.ModeDir:
 		n.Kind, n.Size = KindDir, 0
-		if err := w.Found(n); err != nil {
-			return err
-		}
-		if w.OneFileSystem && n.Device != w.device {
+		within = !w.OneFileSystem || n.Device == w.device
+		if !within {
 			w.LeftOut++
-			return nil
 		}
-		return w.folder(ctx, full, rel)
 	case 0:
 		if n.Kind = KindFile; w.BytesMax > 0 && n.Size > w.BytesMax {
 			w.LeftOut++
-			return nil
+			return false, nil
 		}
 		n.Links, n.Sparse = linksOf(info), Sparse(info)
 	case fs.ModeSymlink:
 		target, err := os.Readlink(full)
 		if err != nil {
 			w.warn(full, err)
-			return nil
+			return false, nil
 		}
 		n.Kind, n.Link, n.Size = KindLink, target, 0
 	default:
 		w.Warn(Warning{full, "left out: a " + kindName(info.Mode())})
-		return nil
+		return false, nil
 	}
-	return w.Found(n)
+	return within, w.Found(n)
 }
 
+// folder tells of what is in a folder. What is in one of its folders comes
+// where that name with a slash behind it would stand: after "a-b" for "a". At
+// most as many wait for that as names begin with each other.
 func (w *Walker) folder(ctx context.Context, full, rel string) error {
-	entries, err := os.ReadDir(full)
+	all, err := names(full)
 	if err != nil {
 		w.warn(full, err) // what could be listed is still visited
 	}
-	cache := w.Caches && isCache(full, entries)
-	for _, e := range entries {
-		if cache && e.Name() != cacheTag {
+	cache := w.Caches && isCache(full, all)
+	var waiting []string
+	for i := 0; i < len(all) || len(waiting) > 0; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if last := len(waiting) - 1; last >= 0 && (i == len(all) || waiting[last]+"/" < all[i].name) {
+			path, below := inside(full, rel, waiting[last])
+			waiting = waiting[:last]
+			if err := w.folder(ctx, path, below); err != nil {
+				return err
+			}
+			continue
+		}
+		e := all[i]
+		i++
+		if cache && e.name != cacheTag {
 			w.LeftOut++
 			continue
 		}
-		below := e.Name()
-		if rel != "" {
-			below = rel + "/" + e.Name()
-		}
-		path := filepath.Join(full, e.Name())
-		if filepath.Separator == '/' {
-			below = path[len(path)-len(below):] // one string in memory, not two
-		}
-		if w.excluded(path, below, e) {
-			continue
-		}
-		info, err := e.Info()
+		within, err := w.look(full, rel, e)
 		if err != nil {
-			w.warn(path, err)
-			continue
-		}
-		if err := w.visit(ctx, path, below, info); err != nil {
 			return err
+		}
+		if within {
+			waiting = append(waiting, e.name)
 		}
 	}
 	return nil
+}
+
+// look looks at one name in a folder.
+func (w *Walker) look(full, rel string, e named) (within bool, err error) {
+	path, below := inside(full, rel, e.name)
+	if w.excluded(path, below, e) {
+		return false, nil
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		w.warn(path, err)
+		return false, nil
+	}
+	return w.visit(path, below, info)
+}
+
+// inside gives the path of a name in a folder, and that below the root.
+func inside(full, rel, name string) (path, below string) {
+	below = name
+	if rel != "" {
+		below = rel + "/" + name
+	}
+	path = filepath.Join(full, name)
+	if filepath.Separator == '/' {
+		below = path[len(path)-len(below):] // one string in memory, not two
+	}
+	return path, below
+}
+
+// named is one name in a folder: a folder may hold a million.
+type named struct {
+	name string
+	kind fs.FileMode // its type bits
+}
+
+// namesAtOnce is how many are read from the system at a time.
+const namesAtOnce = 1 << 10
+
+// names lists a folder in ascending order, as far as it can be listed.
+func names(folder string) (out []named, err error) {
+	f, err := os.Open(folder)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	for err == nil {
+		var some []fs.DirEntry
+		some, err = f.ReadDir(namesAtOnce)
+		for _, e := range some {
+			out = append(out, named{e.Name(), e.Type()})
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	slices.SortFunc(out, func(a, b named) int { return strings.Compare(a.name, b.name) })
+	return out, err
 }
 
 // PartPrefix and PartSuffix enclose the names of files that a restore has not
@@ -130,14 +192,14 @@ const (
 	PartSuffix = ".part"
 )
 
-func (w *Walker) excluded(full, rel string, e fs.DirEntry) bool {
-	if name := e.Name(); strings.HasPrefix(name, PartPrefix) && strings.HasSuffix(name, PartSuffix) {
+func (w *Walker) excluded(full, rel string, e named) bool {
+	if strings.HasPrefix(e.name, PartPrefix) && strings.HasSuffix(e.name, PartSuffix) {
 		return true
 	}
 	if slices.Contains(w.Skip, full) {
 		return true
 	}
-	if w.choice.Chosen(rel, e.IsDir()) {
+	if w.choice.Chosen(rel, e.kind.IsDir()) {
 		w.LeftOut++
 		return true
 	}
@@ -152,8 +214,8 @@ const (
 
 // isCache tells whether a folder's owner marked it as a cache. A file that has
 // the tag's name alone marks nothing.
-func isCache(folder string, entries []fs.DirEntry) bool {
-	if !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == cacheTag && e.Type().IsRegular() }) {
+func isCache(folder string, all []named) bool {
+	if !slices.ContainsFunc(all, func(e named) bool { return e.name == cacheTag && e.kind.IsRegular() }) {
 		return false
 	}
 	f, err := os.OpenFile(filepath.Join(folder, cacheTag), os.O_RDONLY|openPlainly, 0)
