@@ -12,7 +12,7 @@ BUILD := CGO_ENABLED=0 $(GO) build -trimpath
 FUZZ_TIME ?= 15s
 TOOLS := .cache/bin/versitygw .cache/bin/rclone .cache/bin/kubernetes
 
-.PHONY: help build demo test fuzz soak bench bench-go bench-login bench-backup check tools clean go
+.PHONY: help build demo test fuzz soak bench bench-go bench-login bench-backup bench-scale check tools clean go
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -55,6 +55,10 @@ bench-login: build ## a vault under 64 clients, with each kind of HSM (SMALL=1: 
 bench-backup: build ## strongroom beside restic, borg and kopia, those that are on PATH (SMALL=1: a quick look; PEERS_FLAGS: sizes)
 	@$(BUILD) -o .cache/bin/peers ./cmd/internal/peers
 	.cache/bin/peers $(if $(SMALL),-database 40 -media 1600 -media-size 160 -messages 400 -edits 16 -deletions 4 -media-day 12) $(PEERS_FLAGS)
+
+bench-scale: build ## a million small files beside restic: time, peak memory, longest silence (4 GB and 3 million inodes in DIR or /tmp; FILES=n: another number)
+	@$(BUILD) -o .cache/bin/peers ./cmd/internal/peers
+	.cache/bin/peers -small $(or $(FILES),1000000) -only strongroom,restic $(if $(DIR),-dir "$(DIR)") $(PEERS_FLAGS)
 
 check: go ## the laws of the house, and the size of its trusted rooms
 	@$(GO) test -count=1 -v ./test/tidy | grep -vE '^(=== |--- PASS|    --- PASS)'

@@ -27,6 +27,7 @@ type options struct {
 	makeStore  bool
 	makeDay    uint64
 	firstDay   uint64
+	small      int
 }
 
 func parse() (o options) {
@@ -47,6 +48,7 @@ func parse() (o options) {
 	flag.BoolVar(&o.makeStore, "make-store", false, "make the store in -dir and end")
 	flag.Uint64Var(&o.makeDay, "make-day", 0, "add this day to the store in -dir and end")
 	flag.Uint64Var(&o.firstDay, "first-day", 1, "number of the first day: another one for a store that is used again")
+	flag.IntVar(&o.small, "small", 0, "instead of all this: so many small files in -dir, and what memory and silence they cost")
 	flag.Parse()
 	o.shape.DatabaseBytes, o.shape.MediaBytes = int64(databaseMB)*1e6, int64(mediaMB)*1e6
 	o.day.MediaBytes = o.shape.MediaBytes / int64(max(o.shape.Media, 1)) * int64(o.day.Media) // as large as those there are
@@ -81,6 +83,9 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	o.firstDay = max(1, o.firstDay)
 	b := &bench{options: o}
+	if o.small > 0 {
+		return b.scale(ctx, os.Stdout)
+	}
 	if err := b.all(ctx); err != nil {
 		return err
 	}

@@ -30,7 +30,8 @@ type program struct {
 	backup  func(p place) []string
 	restore func(p place) []string
 	check   func(p place) []string
-	phoneIn func(p place) string // where a restore puts the store
+	list    func(p place) []string // may be nil
+	phoneIn func(p place) string   // where a restore puts the store
 }
 
 const ownName = "strongroom"
@@ -53,6 +54,7 @@ func strongroomAt(path string) program {
 		backup:  func(p place) []string { return own(p, "backup", p.phone) },
 		restore: func(p place) []string { return own(p, "restore", "--to", p.restore) },
 		check:   func(p place) []string { return own(p, "check") },
+		list:    func(p place) []string { return own(p, "ls") },
 		phoneIn: func(p place) string { return filepath.Join(p.restore, phoneName) },
 	}
 }
@@ -66,6 +68,7 @@ var restic = program{
 	backup:  func(p place) []string { return []string{"backup", "--quiet", p.phone} },
 	restore: func(p place) []string { return []string{"restore", "latest", "--quiet", "--target", p.restore} },
 	check:   func(place) []string { return []string{"check", "--quiet", "--with-cache"} },
+	list:    func(place) []string { return []string{"ls", "latest"} },
 	phoneIn: func(p place) string { return filepath.Join(p.restore, p.phone) },
 }
 

@@ -15,7 +15,7 @@ import (
 const (
 	redrawEvery    = 100 * time.Millisecond
 	plainLineEvery = 10 * time.Second // where there is no terminal
-	jsonLineEvery  = time.Second
+	jsonLineEvery  = time.Second / 2
 	waitDrawEvery  = time.Second
 	barCells       = 28
 	columnsDefault = 80
