@@ -45,9 +45,11 @@ func (r *Repository) claim(ctx context.Context, stateDir string, body pack.Claim
 	}
 	c := &claim{r: r, body: body, file: filepath.Join(s, claimFile)}
 	old := c.remembered()
-	if err := c.renew(ctx, old); err != nil {
+	n, err := c.put(ctx, old)
+	if err != nil {
 		return nil, err
 	}
+	c.name = n
 	left := []pack.Name{c.name}
 	for _, n := range old { // their runs are over: one works in a state folder at a time
 		if err := r.pack.DropClaim(ctx, n); err != nil {
@@ -63,23 +65,43 @@ func (r *Repository) claim(ctx context.Context, stateDir string, body pack.Claim
 	return c, nil
 }
 
-// renew puts a new claim, remembered before it is there, beside older ones.
-func (c *claim) renew(ctx context.Context, old []pack.Name) error {
+// put puts a claim, remembered before it is there, beside older ones.
+func (c *claim) put(ctx context.Context, old []pack.Name) (pack.Name, error) {
 	n := pack.NewClaimName()
 	if err := c.remember(append([]pack.Name{n}, old...)); err != nil {
-		return err
+		return n, err
 	}
-	if err := c.r.pack.PutClaim(ctx, n, c.body); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.name = n
-	return nil
+	return n, c.r.pack.PutClaim(ctx, n, c.body)
 }
 
-// keep renews the claim until ctx ends. One that can not be renewed is left
-// as it is.
+// renew puts a new claim and then takes the one before away.
+//
+// Attack: none, a long sleep. A laptop wakes after a week, a prune has taken
+// its claim for abandoned and deleted what it counts on, and its first deed is
+// to renew. So the new claim counts only if the old one stood when the new one
+// was there: else there was a time without any.
+func (c *claim) renew(ctx context.Context, now time.Time) {
+	before := c.current()
+	c.body.TimeNanos = now.UnixNano()
+	n, err := c.put(ctx, []pack.Name{before})
+	if err != nil {
+		return // the one before is left as it is
+	}
+	stood, err := c.r.pack.ClaimStands(ctx, before)
+	if err != nil {
+		return // both stand, and are remembered
+	}
+	if !stood {
+		c.r.pack.DropClaim(ctx, n)
+		return
+	}
+	c.mu.Lock()
+	c.name = n
+	c.mu.Unlock()
+	c.r.pack.DropClaim(ctx, before) // if it stays, the next run takes it away
+}
+
+// keep renews the claim until ctx ends.
 func (c *claim) keep(ctx context.Context) {
 	tick := time.NewTicker(claimRenewed)
 	defer tick.Stop()
@@ -88,11 +110,7 @@ func (c *claim) keep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			before := c.current()
-			c.body.TimeNanos = now.UnixNano()
-			if err := c.renew(ctx, []pack.Name{before}); err == nil {
-				c.r.pack.DropClaim(ctx, before) // if it stays, the next run takes it away
-			}
+			c.renew(ctx, now)
 		}
 	}
 }
@@ -103,8 +121,7 @@ func (c *claim) current() pack.Name {
 	return c.name
 }
 
-// stands proves, just before a head is written, that no prune took this claim
-// for abandoned.
+// stands proves that no prune has taken this claim for abandoned: ErrClaim.
 func (c *claim) stands(ctx context.Context) error {
 	for {
 		n := c.current()

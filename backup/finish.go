@@ -30,6 +30,9 @@ func (b *run) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := b.stillClaimed(ctx, ref); err != nil {
+		return err
+	}
 	b.report.Snapshot, b.report.Head = info(m), headOf(head)
 	b.report.BytesSent, b.report.PacksSent = result.BytesSent+b.r.pack.BytesSent()-before, result.Packs
 	if err := b.r.pack.DropOldHeads(ctx, head); err != nil {
@@ -69,6 +72,22 @@ func (b *run) putHead(ctx context.Context, ref pack.SnapshotRef, indexes []pack.
 		}
 	}
 	return nil, pack.ErrHeadTaken
+}
+
+// stillClaimed proves that the claim stood until the head was there: a prune
+// that deletes has then seen the one or the other.
+//
+// Attack: none, a long sleep. The machine sleeps for a week just between its
+// look at its claim and its head, a prune takes the claim for abandoned, and
+// another deletes what the new snapshot needs. Such a snapshot is no success,
+// and must not stay: no prune could tell what it needs.
+func (b *run) stillClaimed(ctx context.Context, ref pack.SnapshotRef) error {
+	err := b.claim.stands(ctx)
+	if errors.Is(err, pack.ErrClaim) {
+		_, undone := b.r.pack.Forget(ctx, map[pack.SnapshotRef]bool{ref: true}, b.opt.Now())
+		err = errors.Join(err, undone)
+	}
+	return err
 }
 
 // nextPlace looks again at where this device's chain ends.

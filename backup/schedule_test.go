@@ -77,10 +77,12 @@ type stage struct {
 	shadows map[string]shadow // guarded by mu: by snapshot id, of backups that ended well
 	gone    map[string]bool   // guarded by mu: that a forget dropped, or may have
 	tally   tally             // guarded by mu
+	slept   bool              // guarded by mu: a backup came when its claim was gone
 }
 
 type actor struct {
 	root, state string
+	held        shadow // of root, in an interleaving
 }
 
 func newStage(t *testing.T, seed uint64) *stage {
@@ -95,7 +97,7 @@ func newStage(t *testing.T, seed uint64) *stage {
 	}
 	x.home = t.TempDir()
 	for i := range 3 {
-		d := &actor{filepath.Join(x.home, fmt.Sprint(i), "data"), filepath.Join(x.home, fmt.Sprint(i), "state")}
+		d := &actor{root: filepath.Join(x.home, fmt.Sprint(i), "data"), state: filepath.Join(x.home, fmt.Sprint(i), "state")}
 		if err := os.MkdirAll(d.root, 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -70,29 +70,35 @@ func (r *Repo) ClaimStands(ctx context.Context, n Name) (bool, error) {
 	return err == nil, err
 }
 
-// Claims gives every claim that stands.
+// Claims gives every claim that stood at some time while it looked; a claim
+// that went meanwhile is among them, as one that does not open.
+//
+// Attack: none, a race. A backup renews its claim (puts a new one, then takes
+// the old away) in the middle of a listing that is not of one moment, and shows
+// in it with neither; or between the listing and the reading of what it listed.
+// So there are two listings, and what either shows stands: who renews in the
+// one is in the other.
 func (r *Repo) Claims(ctx context.Context) (out []ClaimAt, err error) {
-	for info, err := range r.st.List(ctx, prefixClaim) {
-		if err != nil {
-			return nil, err
-		}
-		n, ok := parseName(info.Name, prefixClaim, "")
-		if !ok {
-			continue
-		}
-		c := ClaimAt{Name: n}
-		body, _, err := r.getObject(ctx, info.Name)
-		switch {
-		case err == nil:
-			if parsed, err := parseClaim(body); err == nil {
-				c.Claim = *parsed
+	seen := map[Name]bool{}
+	for range 2 {
+		for info, err := range r.st.List(ctx, prefixClaim) {
+			if err != nil {
+				return nil, err
 			}
-		case !errors.Is(err, ErrDamaged):
-			return nil, err
-		case missingObject(err):
-			continue // taken away since the listing
+			if n, ok := parseName(info.Name, prefixClaim, ""); ok && !seen[n] {
+				seen[n] = true
+				out = append(out, ClaimAt{Name: n})
+			}
 		}
-		out = append(out, c)
+	}
+	for i := range out {
+		body, _, err := r.getObject(ctx, out[i].Name.under(prefixClaim))
+		if err != nil && !errors.Is(err, ErrDamaged) {
+			return nil, err
+		}
+		if parsed, err := parseClaim(body); err == nil {
+			out[i].Claim = *parsed
+		}
 	}
 	return out, nil
 }

@@ -38,11 +38,33 @@ func (r *Repo) putCondemned(ctx context.Context, c Condemned) (condemnedAt, erro
 	return condemnedAt{c, n}, err
 }
 
+// condemnedTries bounds how often condemned objects are listed anew because a
+// prune replaced some meanwhile: each time it got on with its work.
+const condemnedTries = 64
+
+// errCondemned: nothing is wrong but the moment.
+var errCondemned = errors.New("pack: a prune replaces its lists faster than they can be read; try again")
+
 // condemned gives every condemned object, and names those that do not open.
+//
+// Attack: none, a race. A prune puts a shorter list, then takes the old one
+// away; who listed before the one and read after the other has seen neither.
+// So where a listed one is gone all are listed again.
 func (r *Repo) condemned(ctx context.Context) (out []condemnedAt, damage []*Damage, err error) {
+	for range condemnedTries {
+		gone := false
+		if out, damage, gone, err = r.readCondemned(ctx); err != nil || !gone {
+			return out, damage, err
+		}
+	}
+	return nil, nil, errCondemned
+}
+
+// readCondemned tells too whether one is gone that was listed.
+func (r *Repo) readCondemned(ctx context.Context) (out []condemnedAt, damage []*Damage, gone bool, err error) {
 	for info, err := range r.st.List(ctx, prefixCondemned) {
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, false, err
 		}
 		n, ok := parseName(info.Name, prefixCondemned, "")
 		if !ok {
@@ -50,14 +72,14 @@ func (r *Repo) condemned(ctx context.Context) (out []condemnedAt, damage []*Dama
 		}
 		body, _, err := r.getObject(ctx, info.Name)
 		if missingObject(err) {
-			continue // its work is done
+			return nil, nil, true, nil
 		}
 		if d := (*Damage)(nil); errors.As(err, &d) {
 			damage = append(damage, d)
 			continue
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, false, err
 		}
 		c, err := parseCondemned(body)
 		if err != nil {
@@ -66,7 +88,7 @@ func (r *Repo) condemned(ctx context.Context) (out []condemnedAt, damage []*Dama
 		}
 		out = append(out, condemnedAt{*c, n})
 	}
-	return out, damage, nil
+	return out, damage, false, nil
 }
 
 func parseCondemned(b []byte) (*Condemned, error) {

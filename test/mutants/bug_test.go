@@ -16,6 +16,8 @@ const (
 	records      = "vault/internal/record"
 )
 
+const interleavings = "TestNoInterleavingLosesASnapshot"
+
 // bugs: five everyday, all in a soak.
 var bugs = []bug{
 	{"evaluate before the guess is counted", "vault/recover.go", "case !verdict.Charged:", "case true:", "vault", "TestTenWrongThenTheRightOne", true},
@@ -45,4 +47,34 @@ var bugs = []bug{
 	{"count no account at the relay", "host/relay/relay.go", "!r.accounts.take(claims.Account, r.config.Now()) || ", "", "host/relay", "TestAccountFlood", false},
 	{"log who asks", "host/relay/relay.go", `Debug("request", "outcome", outcome, `, `Debug("request", "outcome", outcome, "asks", req.Header.Get("Authorization"), `, "cmd/internal/canary", "TestHostNeverSeesSecret", false},
 	{"leave the secret in the pipe's frame", "host/node/pipe.go", "clear(answer[:cap(answer)])", "", "cmd/internal/canary", "TestHostNeverSeesSecret", false},
+
+	{"prune: look for claims before what is condemned is read", "backup/pack/prune.go", `	if p.before, p.garbled, err = r.condemned(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.lookClaims(ctx); err != nil {
+		return nil, err
+	}`, `	if err := p.lookClaims(ctx); err != nil {
+		return nil, err
+	}
+	if p.before, p.garbled, err = r.condemned(ctx); err != nil {
+		return nil, err
+	}`, "backup", interleavings, false},
+	{"prune: look for claims after the heads", "backup/pack/prune.go", `	if err := p.lookClaims(ctx); err != nil {
+		return nil, err
+	}
+	var damage []*Damage
+	if p.heads, damage, err = r.loadIndex(ctx, doomedPacks(p.before)); err != nil {
+		return nil, err
+	}`, `	var damage []*Damage
+	if p.heads, damage, err = r.loadIndex(ctx, doomedPacks(p.before)); err != nil {
+		return nil, err
+	}
+	if err := p.lookClaims(ctx); err != nil {
+		return nil, err
+	}`, "backup", interleavings, false},
+	{"let go of a claim whose head may yet land", "backup/claim.go", "	if !sure {", "	if false {", "backup", interleavings, false},
+	{"do not look whether the claim stood until the head was there", "backup/finish.go", "	err := b.claim.stands(ctx)\n	if errors.Is(err, pack.ErrClaim) {", "	err := error(nil)\n	if errors.Is(err, pack.ErrClaim) {", "backup", interleavings, false},
+	{"renew a claim that was taken away", "backup/claim.go", "	if !stood {", "	if _ = stood; false {", "backup", interleavings, false},
+	{"list claims once", "backup/pack/claim.go", "	for range 2 {", "	for range 1 {", "backup/pack", "TestRenewedClaimIsSeen", false},
+	{"take a list that was replaced for one that is done", "backup/pack/condemned.go", "			return nil, nil, true, nil", "			continue", "backup/pack", "TestReplacedListIsSeen", false},
 }
