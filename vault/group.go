@@ -120,11 +120,13 @@ func newGroup(v *Vault, h hal.HAL) (*group, error) {
 }
 
 // leads tells whether this box carries requests out. A leader does when it has
-// applied all that any leader before it answered for (dissertation §6.4), and
-// when a majority of the boxes vote.
+// applied all that any leader before it answered for (dissertation §6.4).
 func (v *Vault) leads() bool { return v.group == nil || v.group.leading }
 
-func (g *group) leadsNow() bool { return g.settledLead() && g.votingBoxes() >= g.majority }
+// Every box of the document has a voice then, whether it is up or not: so what
+// a majority has is known to one box at least of any majority that custodians
+// may start the island again from.
+func (g *group) leadsNow() bool { return g.settledLead() && len(g.voiceless()) == 0 }
 
 // settledLead tells whether this box leads and has applied what was before.
 func (g *group) settledLead() bool {
@@ -132,12 +134,14 @@ func (g *group) settledLead() bool {
 	return g.raft != nil && s.Leads && !s.HandsOver && !g.forcing && g.applied.Term == s.Term
 }
 
-func (g *group) votingBoxes() int {
-	boxes := map[wire.BoxID]bool{}
-	for _, m := range g.conf.Voters {
-		boxes[g.members[m]] = true
+// voiceless are the boxes that have no voter, this one never among them.
+func (g *group) voiceless() (boxes []*peer) {
+	for _, p := range g.peers {
+		if !slices.ContainsFunc(g.conf.Voters, func(m uint64) bool { return g.members[m] == p.box }) {
+			boxes = append(boxes, p)
+		}
 	}
-	return len(boxes)
+	return boxes
 }
 
 // hear takes what came through the door.

@@ -431,3 +431,37 @@ func TestIslandEpoch(t *testing.T) {
 	s.wrong("anna", 3)
 	s.serves()
 }
+
+// TestColdStartOfThree: three of five boxes are left. They serve, each answer
+// stands on all three of them, and the others come back later.
+func TestColdStartOfThree(t *testing.T) {
+	s := newIsland(t, 5, bundle.Policy{Attempts: 10, TicketMillis: 120_000})
+	s.order()
+	s.serves()
+	s.ask = func(sealed []byte) *wire.Reply { return s.asks(0, sealed) }
+	s.register("anna", "right", "K")
+	s.recover("anna", "wrong")
+	for i := range s.boxes {
+		s.kill(i)
+	}
+	for i := range 3 {
+		s.restart(i)
+	}
+	s.order()
+	s.until("it serves", func() bool { return s.leader() >= 0 })
+	s.wrong("anna", 1)
+	leader := s.leader()
+	other := (leader + 1) % 3
+	s.kill(other)
+	s.run(100)
+	if s.leader() >= 0 && s.boxes[s.leader()].report.Term == s.boxes[leader].report.Term && s.boxes[leader].report.Role == wire.RoleLeader {
+		t.Fatal("two of five lead")
+	}
+	for i := range s.boxes {
+		s.kill(i)
+		s.restart(i)
+	}
+	s.order()
+	s.serves()
+	s.wrong("anna", 1)
+}

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"fmt"
+	"slices"
 
 	"strongroom/protocol/wire"
 	"strongroom/vault/internal/consensus"
@@ -141,12 +142,16 @@ func (g *group) role() wire.Role {
 	case g.status.Candidate:
 		return wire.RoleCandidate
 	}
-	for _, m := range g.conf.Learners {
-		if m == g.member {
-			return wire.RoleLearner
-		}
+	if !g.votes(g.member) {
+		return wire.RoleLearner
 	}
 	return wire.RoleFollower
+}
+
+// votes tells whether a member votes in all that is decided: while a change is
+// half way the majority before it must agree as well.
+func (g *group) votes(member uint64) bool {
+	return slices.Contains(g.conf.Voters, member) && (!g.conf.Joint() || slices.Contains(g.conf.Outgoing, member))
 }
 
 func (g *group) boxReports(v *Vault) (reports []wire.BoxReport) {
@@ -165,14 +170,12 @@ func (g *group) boxReports(v *Vault) (reports []wire.BoxReport) {
 			if g.members[m] != r.Box {
 				continue
 			}
-			r.Member, r.Match, r.Role = m, match[m], wire.RoleFollower
-			if m == g.status.Leader {
+			r.Member, r.Match, r.Role = m, match[m], wire.RoleLearner
+			switch {
+			case m == g.status.Leader:
 				r.Role = wire.RoleLeader
-			}
-		}
-		for _, m := range g.conf.Learners {
-			if m == r.Member {
-				r.Role = wire.RoleLearner
+			case g.votes(m):
+				r.Role = wire.RoleFollower
 			}
 		}
 		reports = append(reports, r)

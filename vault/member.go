@@ -1,6 +1,8 @@
 package vault
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"slices"
 
 	"strongroom/protocol/bundle"
@@ -43,22 +45,34 @@ func (g *group) admit(v *Vault) {
 	}
 	for _, progress := range g.raft.Progress() {
 		p := g.peerWith(progress.ID)
-		if p == nil || !progress.Learner || !p.up() || progress.Match+catchUpEntries < g.status.Commit {
+		if p == nil || !progress.Learner || !p.up() || progress.Match == 0 || progress.Match+catchUpEntries < g.status.Commit {
 			continue
 		}
-		g.proposeChange(v, consensus.Change{Voter: progress.ID, Remove: g.othersOf(p)}, p)
+		g.proposeChange(v, consensus.Change{Voter: progress.ID, Remove: g.othersOf(p)}, membership{p.inMember, p.box})
 		return
 	}
 	for _, p := range g.peers {
 		if p.up() && p.inMember != 0 && !g.conf.Has(p.inMember) {
-			g.proposeChange(v, consensus.Change{Learner: p.inMember, Remove: g.learnersOf(p)}, p)
+			g.proposeChange(v, consensus.Change{Learner: p.inMember, Remove: g.learnersOf(p)}, membership{p.inMember, p.box})
 			return
 		}
 	}
+	if absent := g.voiceless(); len(absent) > 0 && len(g.peers)+1-len(absent) >= g.majority {
+		// After a cold start without it: it votes for nothing until it comes, but
+		// it counts.
+		m := membership{g.absentee(absent[0]), absent[0].box}
+		g.proposeChange(v, consensus.Change{Voter: m.Member}, m)
+	}
 }
 
-func (g *group) proposeChange(v *Vault, c consensus.Change, p *peer) {
-	context, err := wire.Encode(membership{p.inMember, p.box})
+// absentee is a member that no box is.
+func (g *group) absentee(p *peer) uint64 {
+	hash := sha256.Sum256(append(append([]byte("strongroom/v1/absent"), g.id[:]...), p.box[:]...))
+	return binary.BigEndian.Uint64(hash[:])>>1 + 1
+}
+
+func (g *group) proposeChange(v *Vault, c consensus.Change, m membership) {
+	context, err := wire.Encode(m)
 	if err != nil {
 		v.fail(err)
 		return
@@ -152,7 +166,7 @@ type ordered struct {
 func (j orderJob) Run(hal.HAL) Result { return ordered{j.order, j.fleet.CheckOrder(j.order)} }
 
 // enter has the first box of an order start alone, from all that it has; the
-// others join it. It serves nobody before they are a majority.
+// others join it. It serves nobody before a majority has.
 //
 // The attacks that it stops:
 //  1. An order of another day: the boots that it names are gone.

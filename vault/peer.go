@@ -17,7 +17,8 @@ const (
 
 	// parcelBytesMax is where the next parcel begins: of Raft's messages each
 	// is far smaller.
-	parcelBytesMax = 256 << 10
+	parcelBytesMax    = 256 << 10
+	parcelMessagesMax = 512
 )
 
 // peer is another box of the island. Each direction has a session of its own:
@@ -286,7 +287,7 @@ func (g *group) post(m consensus.Message) {
 	if p == nil {
 		return
 	}
-	if len(p.parcels) == 0 || p.bytes+len(m.Bytes) > parcelBytesMax {
+	if n := len(p.parcels); n == 0 || p.bytes+len(m.Bytes) > parcelBytesMax || len(p.parcels[n-1].Raft) == parcelMessagesMax {
 		p.parcels, p.bytes = append(p.parcels, wire.Parcel{}), 0
 	}
 	last := &p.parcels[len(p.parcels)-1]

@@ -70,6 +70,9 @@ func (f *Fleet) CheckOrder(o Order) error {
 		if !boxes[s.Box] {
 			return fmt.Errorf("%w: box %s is not of this fleet, or named twice", ErrOrder, s.Box)
 		}
+		if s.Boot == (wire.Boot{}) {
+			return fmt.Errorf("%w: box %s takes part in the island that was, and shows nothing. Start it anew first", ErrOrder, s.Box)
+		}
 		delete(boxes, s.Box)
 	}
 	if len(o.Shown) <= len(f.Boxes)/2 {
