@@ -22,6 +22,9 @@ const (
 	// box holds at most WatchersMax of them: so they take no login's place.
 	InFlightMax = 256 + wire.WatchersMax
 
+	writeRests   = 2                // times as long as a write of the log took is rested after it,
+	writeRestMax = time.Millisecond // at most
+
 	tickEvery = 250 * time.Millisecond // how often the box learns the time when nothing else happens
 )
 
@@ -261,7 +264,8 @@ func (n *Node) takeIsland(out wire.Out) error {
 }
 
 // write makes entries durable and only then lets the box know. The first
-// error stops the node: an fsync that failed is never tried again.
+// error stops the node: an fsync that failed is never tried again. It rests
+// after each: entries that come meanwhile share the next fsync.
 func (n *Node) write() {
 	for {
 		select {
@@ -276,12 +280,14 @@ func (n *Node) write() {
 		if len(batch) == 0 {
 			continue
 		}
+		began := time.Now()
 		if err := n.store.Append(batch); err != nil {
 			n.stop(fmt.Errorf("node: writing the log: %w", err))
 			return
 		}
 		n.durable.Store(batch[len(batch)-1].Index)
 		signal(n.synced)
+		time.Sleep(min(writeRests*time.Since(began), writeRestMax))
 	}
 }
 
