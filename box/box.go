@@ -8,6 +8,7 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"strongroom/protocol/wire"
@@ -41,6 +42,7 @@ type Box struct {
 	done   chan vault.Result
 	jobs   chan vault.Job
 	memory chan vault.Job
+	busy   atomic.Bool // jobs wait for a core
 
 	stop    chan struct{}
 	stopped chan struct{}
@@ -106,19 +108,28 @@ func (b *Box) Close() {
 	<-b.stopped
 }
 
-// anchorRestMax bounds how long the hand that writes the HSM's memory rests.
-const anchorRestMax = 10 * time.Millisecond
+// How long the hand that writes the HSM's memory rests, in times of what the
+// write took: while a core is free, and while jobs wait for one.
+const (
+	anchorRests     = 2
+	anchorRestsBusy = 6
+	anchorRestMax   = 30 * time.Millisecond
+)
 
-// anchor writes the HSM's memory, and rests twice as long as each write took:
-// entries that come meanwhile are anchored together. A token whose write costs
-// as much as two logins' multiplications would otherwise do little else.
+// anchor writes the HSM's memory, and rests after each write: entries that come
+// meanwhile are anchored together. A token whose write costs as much as two
+// logins' multiplications would otherwise do little else.
 func (b *Box) anchor() {
 	for {
 		select {
 		case j := <-b.memory:
 			began := time.Now()
 			r := j.Run(b.hal)
-			rest := time.NewTimer(min(2*time.Since(began), anchorRestMax))
+			rests := anchorRests
+			if b.busy.Load() {
+				rests = anchorRestsBusy
+			}
+			rest := time.NewTimer(min(time.Duration(rests)*time.Since(began), anchorRestMax))
 			select {
 			case b.done <- r:
 			case <-b.stop:

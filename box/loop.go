@@ -19,6 +19,7 @@ func (b *Box) run() error {
 	var pending backlog
 	for {
 		var in vault.Input
+		b.busy.Store(len(pending.jobs) > 0)
 		jobs, job := pending.nextJob(b.jobs)
 		outs, out := pending.nextOut(b.out)
 		select {
