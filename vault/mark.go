@@ -105,6 +105,7 @@ func (g *group) tell(v *Vault) {
 	r := wire.IslandReport{
 		Box: g.self, Term: g.status.Term, Commit: g.status.Commit, Applied: g.applied.Index, Root: v.saved.Root.Hash, RootAt: g.savedAt,
 		Epoch: v.epochs.Number(), Shown: g.shown(v), Group: g.id, Role: g.role(),
+		Changing: g.conf.Joint(),
 	}
 	if g.raft != nil && g.conf.Has(g.member) {
 		r.Shown = wire.Shown{Box: g.self} // an order is not for it
@@ -126,7 +127,7 @@ func (g *group) tell(v *Vault) {
 func (g *group) sameReport(r wire.IslandReport) bool {
 	o := g.report
 	same := r.Box == o.Box && r.Role == o.Role && r.Leader == o.Leader && r.Term == o.Term && r.RootAt == o.RootAt &&
-		r.Epoch == o.Epoch && r.Shown == o.Shown && r.Group == o.Group && len(r.Boxes) == len(o.Boxes)
+		r.Epoch == o.Epoch && r.Shown == o.Shown && r.Group == o.Group && r.Changing == o.Changing && len(r.Boxes) == len(o.Boxes)
 	for i := range r.Boxes {
 		same = same && r.Boxes[i].Member == o.Boxes[i].Member && r.Boxes[i].Role == o.Boxes[i].Role && r.Boxes[i].Heard == o.Boxes[i].Heard
 	}

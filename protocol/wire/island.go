@@ -37,6 +37,10 @@ type IslandReport struct {
 	Boxes   []BoxReport `cbor:"10,keyasint"`
 	Shown   Shown       `cbor:"11,keyasint"` // for an order of a cold start
 	Group   GroupID     `cbor:"12,keyasint"` // all zero: of none yet
+
+	// Changing: who belongs to the island changes just now, and majorities of
+	// both its old and its new members are needed. Take no box down meanwhile.
+	Changing bool `cbor:"13,keyasint,omitempty"`
 }
 
 // Shown is what a box shows of itself to custodians.

@@ -35,6 +35,7 @@ type box struct {
 	report  wire.IslandReport
 	replies map[uint64]func(wire.Reply)
 	asked   uint64
+	order   []byte        // of the custodians, for the next Step
 	paused  time.Duration // until then nothing of it runs
 	mayStop bool          // a fault may stop the box
 }
@@ -64,6 +65,7 @@ func (b *box) open() error {
 	b.in, b.woken, b.jobs = vault.Input{}, false, map[int]vault.Job{}
 	b.report, b.replies = wire.IslandReport{}, map[uint64]func(wire.Reply){}
 	b.note("box %d opens", b.number)
+	b.order = nil
 	b.wake()
 	b.tick(b.life)
 	return nil
@@ -115,6 +117,7 @@ func (b *box) step() {
 	in := b.in
 	b.in, b.woken = vault.Input{}, false
 	in.NowMillis, in.Durable, in.Kept = b.nowMillis(), b.disk.durable, b.disk.stable().Serial
+	in.Order, b.order = b.order, nil
 	o := b.vault.Step(in)
 	if o.Fatal != nil {
 		b.stop(o.Fatal)

@@ -2,6 +2,8 @@ package sim
 
 import (
 	"time"
+
+	"strongroom/protocol/wire"
 )
 
 // startAll turns all machines on.
@@ -16,8 +18,11 @@ func (s *Sim) startAll() {
 // breaks breaks something now and then, until an end.
 func (s *Sim) breaks(p *process, plan Plan, end time.Duration) {
 	copies := make([][]backup, len(s.boxes))
-	for s.now < end {
+	for {
 		p.sleep(s.between(plan.Every/2, 3*plan.Every/2))
+		if s.now >= end {
+			return
+		}
 		b := s.boxes[s.rand.IntN(len(s.boxes))]
 		if s.chance(0.5) {
 			if l := s.leader(); l != nil {
@@ -43,15 +48,22 @@ func (s *Sim) breaks(p *process, plan Plan, end time.Duration) {
 	}
 }
 
-// mayFall tells whether a box may go down and a majority stays.
+// votes tells whether a box counts for a majority: it is up, has a vote, and
+// knows of no change that needs the votes of members who are no more.
+func (b *box) votes() bool {
+	return b.up() && !b.report.Changing && (b.report.Role == wire.RoleFollower || b.report.Role == wire.RoleCandidate || b.report.Role == wire.RoleLeader)
+}
+
+// mayFall tells whether a box may go down and a majority stays: one that
+// comes back is none of it before it has a vote again.
 func (s *Sim) mayFall(b *box) bool {
-	down := 0
+	fallen := 0
 	for _, o := range s.boxes {
-		if o == b || !o.up() {
-			down++
+		if o == b || !o.votes() {
+			fallen++
 		}
 	}
-	return len(s.boxes) == 1 || down <= (len(s.boxes)-1)/2
+	return len(s.boxes) == 1 || fallen <= (len(s.boxes)-1)/2
 }
 
 // crashes cuts a box's power, perhaps puts an old copy of its disk back, and
@@ -135,20 +147,26 @@ func (s *Sim) heal() {
 	}
 }
 
-// same: all boxes come to one place, and one root.
-func (s *Sim) same() {
+// same: all boxes come to one place, and, where it is compared, at the next
+// checkpoint to one root.
+func (s *Sim) same(compared bool) {
 	if len(s.boxes) == 1 {
 		return
 	}
 	at := func() bool {
 		for _, b := range s.boxes {
-			if !b.up() || b.report.Applied != s.boxes[0].report.Applied || b.report.Root != s.boxes[0].report.Root {
+			o := s.boxes[0]
+			if !b.up() || b.report.Applied != o.report.Applied || compared && (b.report.Root != o.report.Root || b.report.RootAt != o.report.RootAt) {
 				return false
 			}
 		}
 		return true
 	}
-	if !s.runUntil(s.now+serving, at) {
+	within := serving
+	if compared {
+		within = checkpoint
+	}
+	if !s.runUntil(s.now+within, at) {
 		for _, b := range s.boxes {
 			s.violate("P5: box %d (up: %t) has applied entry %d of %d and has root %x of entry %d", b.number, b.up(), b.report.Applied, b.report.Commit, b.report.Root[:4], b.report.RootAt)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"strongroom/protocol/wire"
@@ -64,10 +65,21 @@ func (d *disk) Keep(pages []wire.Page, c wire.Checkpoint) error {
 // put has a checkpoint in the cache.
 func (d *disk) put(pages []wire.Page, c wire.Checkpoint) {
 	u := undo{map[string][]byte{}, d.kept}
-	for _, p := range pages {
-		if _, again := u.pages[string(p.Key)]; !again {
-			u.pages[string(p.Key)] = d.pages[string(p.Key)]
+	changes := func(key string) {
+		if _, again := u.pages[key]; !again {
+			u.pages[key] = d.pages[key]
 		}
+	}
+	for _, prefix := range c.Drop {
+		for key := range d.pages {
+			if strings.HasPrefix(key, string(prefix)) {
+				changes(key)
+				delete(d.pages, key)
+			}
+		}
+	}
+	for _, p := range pages {
+		changes(string(p.Key))
 		d.pages[string(p.Key)] = bytes.Clone(p.Bytes)
 	}
 	d.kept = c

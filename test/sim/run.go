@@ -9,6 +9,8 @@ import (
 const (
 	healing = 20 * time.Second
 	serving = 30 * time.Second
+
+	checkpoint = 90 * time.Second // all boxes make one together, once a minute
 )
 
 // Run makes a world live through a plan: boxes start, owners register, things
@@ -16,6 +18,10 @@ const (
 func (s *Sim) Run(p Plan) {
 	defer s.Close()
 	s.startAll()
+	if len(s.boxes) > 1 {
+		s.runFor(time.Second)
+		s.coldStart()
+	}
 	if !s.runUntil(s.now+serving, func() bool { return s.leader() != nil }) {
 		s.violate("P5: no leader in %s, without any fault", serving)
 		return
@@ -47,7 +53,7 @@ func (s *Sim) Run(p Plan) {
 	}
 	s.newAccount()
 	s.settle("log in", func(c *client) bool { return c.comeBack() })
-	s.same()
+	s.same(p.Compare)
 	for _, a := range s.accounts {
 		a.check()
 	}

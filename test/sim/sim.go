@@ -41,6 +41,8 @@ type Sim struct {
 	issuer   ed25519.PrivateKey
 	keys     *hsmtest.Keys
 
+	custodians []ed25519.PrivateKey
+
 	boxes    []*box
 	accounts []*account
 	relay    relay
@@ -68,6 +70,17 @@ func New(c Config) (*Sim, error) {
 		Suite: opaque.P256SHA256, Policy: policy, Issuers: []bundle.Issuer{{ID: "sim", Alg: bundle.EdDSA, Key: public}},
 		Isolation: "none", Rollback: s.rollback(),
 	}
+	if c.Boxes > 1 {
+		f.Quorum = 2
+		for range 3 {
+			public, private, err := ed25519.GenerateKey(nil)
+			if err != nil {
+				return nil, err
+			}
+			s.custodians = append(s.custodians, private)
+			f.Custodians = append(f.Custodians, public)
+		}
+	}
 	for n := range c.Boxes {
 		b := &box{Sim: s, number: n, hsm: hsmtest.NewMemory(s.keys, s.source()), disk: newDisk(), files: c.Files}
 		s.boxes = append(s.boxes, b)
@@ -84,6 +97,15 @@ func New(c Config) (*Sim, error) {
 	}
 	if s.document, s.island, err = vault.Make(s.boxes[0].hsm, f); err != nil {
 		return nil, err
+	}
+	genesis, err := s.boxes[0].hsm.ReadMemory()
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range s.boxes[1:] { // as the ceremony leaves them
+		if err := b.hsm.Again().WriteMemory(genesis); err != nil {
+			return nil, err
+		}
 	}
 	if s.fleet, err = bundle.Decode(s.document); err != nil {
 		return nil, err
