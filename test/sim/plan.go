@@ -24,18 +24,30 @@ func boxes(seed uint64) int {
 	return [...]int{3, 1, 3, 5, 3}[seed%5]
 }
 
+// epoch of an island, by seed: most have several in a run. Where roots are
+// compared at the end none may begin then: at that a box makes a checkpoint of
+// its own.
+func epoch(seed uint64) time.Duration {
+	if compares(seed) {
+		return 24 * time.Hour
+	}
+	return time.Minute
+}
+
+func compares(seed uint64) bool { return seed%5 == 0 }
+
 func everything(seed uint64) (Config, Plan) {
-	return Config{Seed: seed, Boxes: boxes(seed), Files: seed%2 == 0},
-		Plan{Chaos: 20 * time.Second, Owners: 2, Thieves: int(seed % 2), AtOnce: 2, Faults: bad, Every: 2 * time.Second, Compare: seed%5 == 0}
+	return Config{Seed: seed, Boxes: boxes(seed), Files: seed%2 == 0, Epoch: epoch(seed)},
+		Plan{Chaos: 20 * time.Second, Owners: 2, Thieves: int(seed % 2), AtOnce: 2, Faults: bad, Every: 2 * time.Second, Compare: compares(seed)}
 }
 
 func storm(seed uint64) (Config, Plan) {
-	return Config{Seed: seed, Boxes: boxes(seed), Files: seed%2 == 0},
+	return Config{Seed: seed, Boxes: boxes(seed), Files: seed%2 == 0, Epoch: epoch(seed)},
 		Plan{Chaos: 6 * time.Second, Owners: 1, Thieves: 8, AtOnce: 3, Faults: bad, Every: time.Second}
 }
 
 func rollbacks(seed uint64) (Config, Plan) {
 	n := boxes(seed)
-	return Config{Seed: seed, Boxes: n, Files: n > 1 && seed%2 == 0}, // of one box a file can not be promised for
-		Plan{Chaos: 20 * time.Second, Owners: 1, Thieves: 1, AtOnce: 2, Faults: bad, Every: time.Second, Put: true, Compare: seed%5 == 0}
+	return Config{Seed: seed, Boxes: n, Files: n > 1 && seed%2 == 0, Epoch: epoch(seed)}, // of one box a file can not be promised for
+		Plan{Chaos: 20 * time.Second, Owners: 1, Thieves: 1, AtOnce: 2, Faults: bad, Every: time.Second, Put: true, Compare: compares(seed)}
 }

@@ -23,6 +23,7 @@ type Config struct {
 	Seed  uint64
 	Boxes int
 	Files bool // the HSMs' memories are files, and are put back with them
+	Epoch time.Duration
 	Tell  io.Writer
 }
 
@@ -51,7 +52,9 @@ type Sim struct {
 }
 
 // policy has no waits: a run is short. Tickets are, too.
-var policy = bundle.Policy{Attempts: 10, TicketMillis: 20_000, Lifetime: 100, ResetMillis: 3_600_000, EpochMillis: 60_000}
+func (c Config) policy() bundle.Policy {
+	return bundle.Policy{Attempts: 10, TicketMillis: 20_000, Lifetime: 100, ResetMillis: 3_600_000, EpochMillis: uint64(c.Epoch.Milliseconds())}
+}
 
 // New makes a fleet, of boxes that are all down. The global source of random
 // bits must be seeded (testing/cryptotest): Raft and the channel draw from it.
@@ -67,7 +70,7 @@ func New(c Config) (*Sim, error) {
 	}
 	s.issuer = private
 	f := vault.Founding{
-		Suite: opaque.P256SHA256, Policy: policy, Issuers: []bundle.Issuer{{ID: "sim", Alg: bundle.EdDSA, Key: public}},
+		Suite: opaque.P256SHA256, Policy: c.policy(), Issuers: []bundle.Issuer{{ID: "sim", Alg: bundle.EdDSA, Key: public}},
 		Isolation: "none", Rollback: s.rollback(),
 	}
 	if c.Boxes > 1 {

@@ -72,6 +72,8 @@ func TestSeeds(t *testing.T) {
 	sum, ran := seeds(t, "TestSeeds", least, everything)
 	tried(t, "P1", "seeds of an island in simulation", ran, least)
 	tried(t, "P1", "faults in them", sum.Faults(), 20*least)
+	tried(t, "P5", "times that a box began to lead in them", sum.Leaders, least)
+	tried(t, "P5", "starts of boxes after a crash", sum.Restarts, least)
 	tried(t, "P2", "retries in them", sum.Retries, least)
 	tried(t, "P4", "logins in them, each checked", sum.Logins, 5*least)
 }
