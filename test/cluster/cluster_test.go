@@ -50,7 +50,7 @@ func found(t *testing.T, boxes int, seed uint64) *island.Island {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	i, err := island.Found(island.Config{Program: strongroomd, Dir: dir, Boxes: boxes, Rules: ruleFlags, Network: network, Say: t.Logf})
+	i, err := island.Found(island.Config{Program: strongroomd, Dir: dir, Boxes: boxes, Rules: fleetRules, Network: network, Say: t.Logf})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,4 +103,12 @@ func TestJudgesAreAwake(t *testing.T) {
 			t.Error("a disk of yesterday, and nobody saw it")
 		}
 	}
+}
+
+func TestThree(t *testing.T) {
+	i := found(t, 3, 1)
+	c := gather(t, i, 1)
+	time.Sleep(5 * time.Second)
+	v := c.disperse(t)
+	t.Log(v.asks, v.guesses, strings.Join(v.wrong, "\n"))
 }

@@ -28,7 +28,7 @@ const (
 // rules are those that the fleets under test are made with.
 var rules = history.Rules{Attempts: 10, Lifetime: 100}
 
-var ruleFlags = []string{"--waits", "none", "--ticket-lifetime", "10s"}
+var fleetRules = map[string]any{"waits": "none", "ticket_lifetime": "10s"}
 
 // crowd is clients that meet on few accounts.
 type crowd struct {

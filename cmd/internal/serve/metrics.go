@@ -123,7 +123,7 @@ func (m *metrics) alertsLost(where string, read func() uint64) {
 }
 
 // admin is the handler of the admin address.
-func (m *metrics) admin(n *node.Node) http.Handler {
+func (m *metrics) admin(n *node.Node) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {

@@ -191,7 +191,11 @@ func (s *Server) serve(c Config, public net.Listener) error {
 			c.Log.Warn("the admin address can be reached from other machines; it shows counts, never accounts", "admin", c.Admin)
 		}
 		s.AdminURL = "http://" + l.Addr().String()
-		s.start(s.metrics.admin(s.node), l)
+		mux := s.metrics.admin(s.node)
+		if s.island != nil {
+			s.handleIsland(mux, s.node)
+		}
+		s.start(mux, l)
 	}
 	s.start(front, public)
 	return nil

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -105,7 +106,10 @@ func (b *Box) command() *exec.Cmd {
 		"--tls-cert", i.certificate.file, "--tls-key", i.certificate.key, "--passphrase-file", i.path("passphrase"), "--log-format", "json",
 		"--address-per-second", noLimit, "--address-burst", noLimit, "--account-per-second", noLimit, "--account-burst", noLimit}, i.Flags...)
 	if i.Boxes == 1 {
-		args = append(append(args, "--issuer-key", i.path("issuer.pem")), i.Rules...)
+		args = append(args, "--issuer-key", i.path("issuer.pem"))
+		for name, value := range i.Rules {
+			args = append(args, "--"+strings.ReplaceAll(name, "_", "-"), fmt.Sprint(value))
+		}
 	}
 	return i.Network.Command(b.Number, i.Program, args...)
 }

@@ -35,11 +35,11 @@ const (
 
 // Config says what to run.
 type Config struct {
-	Program string   // strongroomd
-	Dir     string   // for everything that is written; its disk makes the commits durable
-	Boxes   int      // 1, 3, 5 or 7
-	Flags   []string // of every serve, beside ours
-	Rules   []string // when the fleet is made
+	Program string         // strongroomd
+	Dir     string         // for everything that is written; its disk makes the commits durable
+	Boxes   int            // 1, 3, 5 or 7
+	Flags   []string       // of every serve, beside ours
+	Rules   map[string]any // of the fleet, as the ceremony's plan names them
 
 	Network *link.Network
 	Say     func(string, ...any)
@@ -54,6 +54,7 @@ type Island struct {
 	Pin      bundle.Pin
 
 	issuer      ed25519.PrivateKey
+	custodian   ed25519.PrivateKey // of an island of several
 	certificate *certificate
 }
 
@@ -116,14 +117,21 @@ func (i *Island) readFleet() (err error) {
 	return nil
 }
 
-// Start starts every box and waits until all of them say that they serve.
+// Start starts every box and waits until all of them serve. An island of
+// several has its custodian order the start.
 func (i *Island) Start() error {
 	for _, b := range i.Box {
 		if err := b.Start(); err != nil {
 			return err
 		}
 	}
-	return nil
+	if i.Boxes == 1 {
+		return nil
+	}
+	if err := i.Order(); err != nil {
+		return err
+	}
+	return i.Await("an island that serves", startWithin, i.Settled)
 }
 
 // Stop ends what runs, hard.
