@@ -4,9 +4,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"time"
 
 	"strongroom/protocol/wire"
 )
+
+// batchRest is how long the writer rests between batches: nobody who logs in
+// waits for it, and alerts that come meanwhile share the next fsync.
+const batchRest = 10 * time.Millisecond
 
 // write makes batches durable until Close.
 func (s *Spool) write() {
@@ -27,6 +32,10 @@ func (s *Spool) write() {
 		s.batch()
 		if last {
 			return
+		}
+		select {
+		case <-time.After(batchRest):
+		case <-s.closed:
 		}
 	}
 }
