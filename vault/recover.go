@@ -71,7 +71,7 @@ func (j evaluateJob) Run(h hal.HAL) Result {
 	}
 	group := groupOf(j.suite)
 	e.ke2, e.expected, err = j.server.KE2(opaque.Attempt{
-		KE1: j.request.first.RecoverStart.KE1, Record: keys.Opaque, ClientIdentity: []byte(j.request.account), Seed: seed,
+		KE1: j.request.ke1, Record: keys.Opaque, ClientIdentity: []byte(j.request.account), Seed: seed,
 		OPRF: multiplier(func(p []byte) ([]byte, error) { return h.MultiplyWrapped(group, keys.Wrapped, p) }),
 	})
 	if err != nil {

@@ -20,6 +20,7 @@ type request struct {
 	account string
 	record  *held        // of the account, pinned until the answer
 	first   *wire.First  // of a first trip
+	ke1     opaque.KE1   // of its RecoverStart
 	second  *wire.Second // of a second trip
 	ticket  ticket       // of a second trip
 }
@@ -79,7 +80,10 @@ func (j openJob) Run(hal.HAL) Result {
 	}
 	o.peer = peer
 	first, err := wire.DecodeFirst(plaintext)
-	if err != nil || checkPoints(j.suite, first) != nil {
+	if err == nil {
+		o.ke1, err = checkPoints(j.suite, first)
+	}
+	if err != nil {
 		o.refused = wire.CodeMalformed
 		return o
 	}
@@ -97,14 +101,14 @@ func (j openJob) Run(hal.HAL) Result {
 
 // checkPoints validates group elements before anything is charged for them or
 // the HSM is asked.
-func checkPoints(s *opaque.Suite, f *wire.First) error {
+func checkPoints(s *opaque.Suite, f *wire.First) (ke1 opaque.KE1, err error) {
 	switch {
 	case f.RegisterStart != nil:
-		return s.CheckRequest(f.RegisterStart.Request)
+		err = s.CheckRequest(f.RegisterStart.Request)
 	case f.RecoverStart != nil:
-		return s.CheckKE1(f.RecoverStart.KE1)
+		ke1, err = s.ParseKE1(f.RecoverStart.KE1)
 	}
-	return nil
+	return ke1, err
 }
 
 func (o opened) enter(v *Vault) {

@@ -186,7 +186,7 @@ func theirClientOurServer(t *testing.T, s setting) {
 	must0(t, err)
 
 	serve := func(ke1 []byte) ([]byte, Expected) {
-		ke2, expected, err := server.KE2(Attempt{KE1: ke1, Record: record.Serialize(), ClientIdentity: clientID,
+		ke2, expected, err := server.KE2(Attempt{KE1: parsed(server.Suite, ke1), Record: record.Serialize(), ClientIdentity: clientID,
 			Seed: make([]byte, seedBytes), OPRF: w.oprf})
 		must0(t, err)
 		return ke2, expected

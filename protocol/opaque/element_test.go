@@ -53,8 +53,8 @@ func places(w *world, t *testing.T) map[string]func(element []byte) error {
 	return map[string]func([]byte) error{
 		"check request":                func(e []byte) error { return w.suite.CheckRequest(e) },
 		"request":                      func(e []byte) error { _, err := w.server.RegistrationResponse(e, w.oprf); return err },
-		"check KE1, blinded":           func(e []byte) error { return w.suite.CheckKE1(put(ke1, 0, e)) },
-		"check KE1, share":             func(e []byte) error { return w.suite.CheckKE1(put(ke1, n+nonceBytes, e)) },
+		"check KE1, blinded":           func(e []byte) error { _, err := w.suite.ParseKE1(put(ke1, 0, e)); return err },
+		"check KE1, share":             func(e []byte) error { _, err := w.suite.ParseKE1(put(ke1, n+nonceBytes, e)); return err },
 		"check record":                 func(e []byte) error { return w.suite.CheckRecord(put(w.record, 0, e)) },
 		"KE1, blinded":                 func(e []byte) error { return serve(put(ke1, 0, e), w.record) },
 		"KE1, share":                   func(e []byte) error { return serve(put(ke1, n+nonceBytes, e), w.record) },

@@ -47,7 +47,7 @@ func newFuzzWorld(f *testing.F, v rfc9807Vector, s *Suite) *fuzzWorld {
 	ke1, login, err := client.startLogin(v.in(f, "password"), v.in(f, "blind_login"), v.in(f, "client_nonce"), v.in(f, "client_keyshare_seed"))
 	must0(f, err)
 	record := unhex(f, v.Outputs["registration_upload"])
-	return &fuzzWorld{s, server, Attempt{KE1: ke1, Record: record, Seed: make([]byte, seedBytes), OPRF: oprf},
+	return &fuzzWorld{s, server, Attempt{KE1: parsed(s, ke1), Record: record, Seed: make([]byte, seedBytes), OPRF: oprf},
 		login, reg, unhex(f, v.Outputs["KE2"])}
 }
 
@@ -105,12 +105,13 @@ func FuzzScalar(f *testing.F) {
 
 func FuzzKE1(f *testing.F) {
 	worlds := fuzzWorlds(f)
-	seedAll(f, worlds, func(w *fuzzWorld) []byte { return w.attempt.KE1 })
+	seedAll(f, worlds, func(w *fuzzWorld) []byte { return w.attempt.KE1.encoded })
 	f.Fuzz(func(t *testing.T, id uint8, b []byte) {
 		w := worlds[id%2+1]
 		a := w.attempt
-		a.KE1 = b
-		w.serve(t, a, w.suite.CheckKE1(b), bytes.Equal(b, w.attempt.KE1))
+		var err error
+		a.KE1, err = w.suite.ParseKE1(b)
+		w.serve(t, a, err, bytes.Equal(b, w.attempt.KE1.encoded))
 	})
 }
 

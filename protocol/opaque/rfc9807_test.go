@@ -131,7 +131,7 @@ func (v rfc9807Vector) runReal(t *testing.T, suite *Suite) {
 	ke1, l, err := client.startLogin(password, v.in(t, "blind_login"), v.in(t, "client_nonce"), v.in(t, "client_keyshare_seed"))
 	must0(t, err)
 	v.want(t, "KE1", ke1)
-	ke2, expected, err := server.ke2(Attempt{KE1: ke1, Record: record, ClientIdentity: v.in(t, "client_identity"), OPRF: oprf}, v.draws(t))
+	ke2, expected, err := server.ke2(Attempt{KE1: parsed(suite, ke1), Record: record, ClientIdentity: v.in(t, "client_identity"), OPRF: oprf}, v.draws(t))
 	must0(t, err)
 	v.want(t, "KE2", ke2)
 	v.want(t, "session_key", expected.SessionKey)
@@ -148,7 +148,7 @@ func (v rfc9807Vector) runReal(t *testing.T, suite *Suite) {
 func (v rfc9807Vector) runFake(t *testing.T, suite *Suite) {
 	server, oprf := v.server(t, suite)
 	record := suite.fakeRecord(v.in(t, "client_public_key"), v.in(t, "masking_key"))
-	ke2, _, err := server.ke2(Attempt{KE1: v.in(t, "KE1"), Record: record,
+	ke2, _, err := server.ke2(Attempt{KE1: parsed(suite, v.in(t, "KE1")), Record: record,
 		ClientIdentity: v.in(t, "client_identity"), OPRF: oprf}, v.draws(t))
 	must0(t, err)
 	v.want(t, "KE2", ke2)

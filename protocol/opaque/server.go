@@ -23,7 +23,7 @@ type Multiplier interface {
 // Attempt is all that one KE2 depends on, beside the server's keys: the same
 // attempt always gives the same bytes, so that a retry is no second guess.
 type Attempt struct {
-	KE1            []byte
+	KE1            KE1
 	Record         []byte
 	ClientIdentity []byte     // nil: the record's client public key
 	Seed           []byte     // secret, 32 random bytes, for this KE1 only
@@ -67,7 +67,7 @@ func (s *Server) RegistrationResponse(request []byte, oprf Multiplier) (response
 }
 
 // KE2 answers KE1 (§6.2.2) with one multiplication by each of OPRF and AKE,
-// and three of its own. ErrMessage: KE1 or the record is not valid, and no
+// and three of its own. ErrMessage: KE1 was not parsed, or the record is not valid, and no
 // multiplication was asked for.
 func (s *Server) KE2(a Attempt) (ke2 []byte, e Expected, err error) {
 	d, err := s.Suite.draws(a)
@@ -87,7 +87,7 @@ func (s *Suite) draws(a Attempt) (draws, error) {
 	if len(a.Seed) != seedBytes {
 		return draws{}, ErrInput
 	}
-	bound := concat(s.sum(a.KE1), s.sum(a.Record))
+	bound := concat(s.sum(a.KE1.encoded), s.sum(a.Record))
 	key := s.extract(a.Seed)
 	return draws{
 		maskingNonce: s.expand(key, bound, "strongroom/v1/MaskingNonce", nonceBytes),
@@ -97,7 +97,7 @@ func (s *Suite) draws(a Attempt) (draws, error) {
 }
 
 func (s *Server) ke2(a Attempt, d draws) ([]byte, Expected, error) {
-	m, r, err := s.parse(a)
+	r, err := s.parse(a)
 	if err != nil {
 		return nil, Expected{}, err
 	}
@@ -105,6 +105,7 @@ func (s *Server) ke2(a Attempt, d draws) ([]byte, Expected, error) {
 	if err != nil {
 		return nil, Expected{}, err
 	}
+	m := a.KE1
 	evaluated, err := s.multiply(a.OPRF, m.blinded)
 	if err != nil {
 		return nil, Expected{}, err
@@ -118,7 +119,7 @@ func (s *Server) ke2(a Attempt, d draws) ([]byte, Expected, error) {
 
 	dh := [3][]byte{m.keyShare.multiply(share).bytes(), dh2, r.clientPublicKey.multiply(share).bytes()}
 	i := identities{a.ClientIdentity, s.Identity}.orKeys(r.publicKeyBytes, s.PublicKey)
-	k := s.Suite.schedule(dh, preamble(s.Context, a.KE1, unsigned, i))
+	k := s.Suite.schedule(dh, preamble(s.Context, m.encoded, unsigned, i))
 	return concat(unsigned, k.serverMAC), Expected{k.clientMAC, k.session}, nil
 }
 
@@ -131,15 +132,14 @@ func (s *Server) check(clientIdentity []byte) error {
 }
 
 // parse checks all that comes from outside before any secret is touched.
-func (s *Server) parse(a Attempt) (m ke1, r record, err error) {
+func (s *Server) parse(a Attempt) (r record, err error) {
 	if err = s.check(a.ClientIdentity); err != nil {
-		return m, r, err
+		return r, err
 	}
-	if m, err = s.Suite.parseKE1(a.KE1); err != nil {
-		return m, r, err
+	if a.KE1.suite != s.Suite {
+		return r, fmt.Errorf("%w: KE1 was not parsed by this suite", ErrMessage)
 	}
-	r, err = s.Suite.parseRecord(a.Record)
-	return m, r, err
+	return s.Suite.parseRecord(a.Record)
 }
 
 // multiply asks a multiplier, and refuses an answer that has not the shape of

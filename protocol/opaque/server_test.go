@@ -31,7 +31,7 @@ func TestKE2IsAFunctionOfTheAttempt(t *testing.T) {
 		}
 		for what, change := range map[string]func(a *Attempt){
 			"seed":   func(a *Attempt) { a.Seed = bytes.Repeat([]byte{1}, seedBytes) },
-			"KE1":    func(a *Attempt) { a.KE1 = otherKE1 },
+			"KE1":    func(a *Attempt) { a.KE1 = parsed(s, otherKE1) },
 			"record": func(a *Attempt) { a.Record = again },
 		} {
 			a := attempt
@@ -209,6 +209,29 @@ func TestSecretsDoNotPrint(t *testing.T) {
 			}
 			if !strings.Contains(got, "redacted") {
 				t.Errorf("%s of %T: %s", verb, v, got)
+			}
+		}
+	}
+}
+
+// A KE1 that no suite parsed, or another one, gets no multiplication.
+func TestUnparsedKE1IsRefused(t *testing.T) {
+	worlds := map[*Suite]*world{}
+	eachSuite(t, func(t *testing.T, s *Suite) { worlds[s] = newWorld(t, s, Identity{}) })
+	one, two := worlds[P256SHA256], worlds[Ristretto255SHA512]
+	for _, w := range []*world{one, two} {
+		other := one
+		if w == one {
+			other = two
+		}
+		ke1, _, err := other.client.StartLogin(password)
+		must0(t, err)
+		foreign := w.attempt(nil)
+		foreign.KE1 = parsed(other.suite, ke1)
+		before := *w.asked
+		for what, a := range map[string]Attempt{"none": w.attempt(nil), "another suite's": foreign} {
+			if _, _, err := w.server.KE2(a); !errors.Is(err, ErrMessage) || *w.asked != before {
+				t.Errorf("%s, %s: %v after %d multiplications", w.suite, what, err, *w.asked-before)
 			}
 		}
 	}

@@ -74,8 +74,14 @@ func newWorld(t testing.TB, s *Suite, stretch Stretcher) *world {
 	return w
 }
 
+// parsed is KE1, or its zero value where it is not valid.
+func parsed(s *Suite, ke1 []byte) KE1 {
+	k, _ := s.ParseKE1(ke1)
+	return k
+}
+
 func (w *world) attempt(ke1 []byte) Attempt {
-	return Attempt{KE1: ke1, Record: w.record, ClientIdentity: account, Seed: make([]byte, seedBytes), OPRF: w.oprf}
+	return Attempt{KE1: parsed(w.suite, ke1), Record: w.record, ClientIdentity: account, Seed: make([]byte, seedBytes), OPRF: w.oprf}
 }
 
 // login goes as far as KE2.
