@@ -30,6 +30,8 @@ type Config struct {
 	Island   []byte    // the island's sealed keys
 	Disk     wire.Disk
 	Workers  int // goroutines that run jobs; 0 means one a core
+
+	Replacements [][]byte // certificates of boxes that the document does not name
 }
 
 // Box runs a vault.
@@ -53,7 +55,7 @@ type Box struct {
 
 // Open reads what the disk keeps and starts the box. It answers the errors of vault.Open.
 func Open(c Config) (*Box, error) {
-	v, err := vault.Open(c.HAL, c.Rand, c.Document, c.Island, c.Disk)
+	v, err := vault.Open(c.HAL, c.Rand, c.Document, c.Island, c.Disk, c.Replacements...)
 	if err != nil {
 		return nil, err
 	}

@@ -64,6 +64,9 @@ func (b *Box) gather(in *vault.Input) {
 			if len(more.Order) > 0 {
 				in.Order = more.Order
 			}
+			if len(more.Replacement) > 0 {
+				in.Replacement = more.Replacement
+			}
 			in.Received = append(in.Received, more.Received...)
 		case r := <-b.done:
 			in.Done = append(in.Done, r)

@@ -78,7 +78,7 @@ func (c Child) serve() error {
 	}
 	disk := askedDisk{in: c.In, out: c.Out}
 	b, err := Open(Config{
-		HAL: h, Rand: c.Rand, Document: start.Document, Island: start.Island, Disk: &disk, Workers: int(start.Workers),
+		HAL: h, Rand: c.Rand, Document: start.Document, Island: start.Island, Disk: &disk, Workers: int(start.Workers), Replacements: start.Replacements,
 	})
 	if disk.err != nil {
 		err = errors.Join(frameFault(disk.err), err)

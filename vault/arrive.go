@@ -184,7 +184,10 @@ func (g *group) install(v *Vault) {
 		}
 	}
 	g.queue, g.places = nil, map[uint64]ledger.Head{}
-	g.take(v, a.state)
+	if err := g.take(v, a.state); err != nil {
+		v.fail(err)
+		return
+	}
 	state := g.state(v)
 	c := ledger.Checkpoint{Serial: v.nextSerial(), Head: v.anchored, Root: v.tree.Root(), EpochMillis: v.saved.EpochMillis, Due: v.dueList()}
 	var err error

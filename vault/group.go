@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -26,7 +25,7 @@ var (
 	ErrRoot = errors.New("vault: the record tree differs from the one that the island agreed on")
 
 	// ErrIdentity: the HSM holds no identity that the fleet's document names.
-	ErrIdentity = errors.New("vault: this HSM is of none of the boxes of the fleet's document")
+	ErrIdentity = errors.New("vault: this HSM is of none of the island's boxes: not of the fleet's document, and of no certificate; or another one took its place")
 )
 
 // group is what a box knows of its island (spec/island.md). Nil in a Vault
@@ -38,8 +37,9 @@ var (
 // -> a majority confirms that it still leads -> the answer leaves.
 type group struct {
 	self     wire.BoxID
-	majority int     // boxes
-	peers    []*peer // the other boxes, in the order of their ids
+	majority int          // boxes
+	boxes    []bundle.Box // with those that took a lost one's place
+	peers    []*peer      // the other boxes, in the order of their ids
 
 	id     wire.GroupID // of the run; zero before the first
 	member uint64       // this box's Raft identity
@@ -54,8 +54,9 @@ type group struct {
 	applied   consensus.Position
 	conf      consensus.Configuration
 	members   map[uint64]wire.BoxID
-	changedAt uint64 // the last change of conf
-	savedAt   uint64 // what the newest checkpoint stands for
+	replaced  [][]byte // certificates (replace.go)
+	changedAt uint64   // the last change of conf
+	savedAt   uint64   // what the newest checkpoint stands for
 	queue     []*applying
 
 	// Of a leader.
@@ -98,25 +99,15 @@ type applying struct {
 	last    *consensus.Work
 }
 
-func newGroup(v *Vault, h hal.HAL) (*group, error) {
+func newGroup(v *Vault, h hal.HAL, replacements [][]byte) (*group, error) {
 	key, err := h.PublicKey(keyBox)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrIdentity, err)
 	}
-	g := &group{
-		self: bundle.Box{Key: key}.ID(), majority: len(v.fleet.Boxes)/2 + 1,
+	return &group{
+		self: bundle.Box{Key: key}.ID(), majority: len(v.fleet.Boxes)/2 + 1, replaced: replacements,
 		places: map[uint64]ledger.Head{}, members: map[uint64]wire.BoxID{}, pending: map[uint64]proposal{},
-	}
-	for _, b := range v.fleet.Boxes {
-		if b.ID() != g.self {
-			g.peers = append(g.peers, &peer{box: b.ID(), key: b.Key})
-		}
-	}
-	if len(g.peers) != len(v.fleet.Boxes)-1 {
-		return nil, ErrIdentity
-	}
-	slices.SortFunc(g.peers, func(a, b *peer) int { return cmp.Compare(string(a.box[:]), string(b.box[:])) })
-	return g, nil
+	}, nil
 }
 
 // leads tells whether this box carries requests out. A leader does when it has
@@ -162,6 +153,9 @@ func (g *group) hear(v *Vault, in wire.In) {
 	}
 	if len(in.Order) > 0 {
 		g.order(v, in.Order)
+	}
+	if len(in.Replacement) > 0 {
+		g.replacement(v, in.Replacement)
 	}
 	g.look(v)
 }
@@ -308,6 +302,8 @@ func (g *group) carryOut(v *Vault, a *applying) {
 		g.change(v, a.entry)
 	case a.stamp.kind == stampMark:
 		g.marked(v, a.entry)
+	case a.stamp.kind == stampReplacement:
+		g.replacedBy(v, a.entry.Data[stampBytes:])
 	case a.stamp.kind == stampCommand:
 		o := v.apply(a.entry.Index, a.record, &a.command)
 		if p, ours := g.pending[a.stamp.serial]; ours && a.stamp.boot == v.boot {
@@ -433,6 +429,8 @@ const (
 	stampCommand = 'c'
 	stampMark    = 'm'
 	stampBytes   = 16 + 8 + 8 + 1
+
+	stampReplacement = 'r'
 )
 
 func (s stamp) append(payload []byte) []byte {
@@ -448,7 +446,7 @@ func parseStamp(b []byte) (s stamp, payload []byte, err error) {
 		return s, nil, record.ErrCommand
 	}
 	s = stamp{ledger.Boot(b), binary.BigEndian.Uint64(b[16:]), binary.BigEndian.Uint64(b[24:]), b[32]}
-	if s.kind != stampCommand && s.kind != stampMark {
+	if s.kind != stampCommand && s.kind != stampMark && s.kind != stampReplacement {
 		return s, nil, record.ErrCommand
 	}
 	return s, b[stampBytes:], nil

@@ -37,9 +37,10 @@ type groupState struct {
 	State      consensus.State         `cbor:"3,keyasint"`
 	Applied    consensus.Position      `cbor:"4,keyasint"`
 	Conf       consensus.Configuration `cbor:"5,keyasint"`
-	Members    []membership            `cbor:"6,keyasint,omitempty"`
+	Members    []membership            `cbor:"6,keyasint,omitempty"` // as Replaced beside the rest: see encodeState
 	Generation uint32                  `cbor:"7,keyasint,omitempty"` // of the tree's pages
 	Millis     uint64                  `cbor:"8,keyasint,omitempty"` // the agreed time
+	Replaced   [][]byte                `cbor:"9,keyasint,omitempty"` // certificates
 }
 
 // membership says whose a member is.
@@ -55,7 +56,7 @@ const membersMax = 3 * wire.BoxesMax
 func (g *group) state(v *Vault) groupState {
 	s := groupState{
 		Group: g.id, Member: g.member, State: g.start.State, Applied: g.applied, Conf: g.conf,
-		Generation: v.generation, Millis: v.nowMillis,
+		Generation: v.generation, Millis: v.nowMillis, Replaced: g.replaced,
 	}
 	if g.raft != nil {
 		s.State = g.raft.State()
@@ -69,13 +70,17 @@ func (g *group) state(v *Vault) groupState {
 
 // encodeState splits off what wire's limit on arrays would refuse.
 func encodeState(s groupState) ([]byte, error) {
-	members := s.Members
-	s.Members = nil
+	members, replaced := s.Members, s.Replaced
+	s.Members, s.Replaced = nil, nil
 	b, err := wire.Encode(s)
 	if err != nil {
 		return nil, err
 	}
 	b = append(binary.BigEndian.AppendUint16(nil, uint16(len(b))), b...)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(replaced)))
+	for _, r := range replaced {
+		b = append(binary.BigEndian.AppendUint16(b, uint16(len(r))), r...)
+	}
 	for _, m := range members {
 		b = append(binary.BigEndian.AppendUint64(b, m.Member), m.Box[:]...)
 	}
@@ -85,13 +90,21 @@ func encodeState(s groupState) ([]byte, error) {
 var errState = errors.New("vault: what the island agreed on does not parse: another version of the program wrote it")
 
 func decodeState(b []byte) (s groupState, err error) {
-	if len(b) < 2 || len(b)-2 < int(binary.BigEndian.Uint16(b)) {
+	body, rest, ok := cut(b)
+	if !ok || wire.Decode(body, &s) != nil || len(rest) < 2 {
 		return s, errState
 	}
-	n := 2 + int(binary.BigEndian.Uint16(b))
+	n := binary.BigEndian.Uint16(rest)
+	rest = rest[2:]
+	for range n {
+		var r []byte
+		if r, rest, ok = cut(rest); !ok {
+			return s, errState
+		}
+		s.Replaced = append(s.Replaced, r)
+	}
 	const size = 8 + wire.BoxIDBytes
-	rest := b[n:]
-	if wire.Decode(b[2:n], &s) != nil || len(rest)%size != 0 || len(rest) > membersMax*size {
+	if len(rest)%size != 0 || len(rest) > membersMax*size {
 		return s, errState
 	}
 	for ; len(rest) > 0; rest = rest[size:] {
@@ -100,14 +113,27 @@ func decodeState(b []byte) (s groupState, err error) {
 	return s, nil
 }
 
-// take makes a state that of this box.
-func (g *group) take(v *Vault, s groupState) {
+// cut splits length (16 bit) || that many bytes || rest.
+func cut(b []byte) (first, rest []byte, ok bool) {
+	if len(b) < 2 || len(b)-2 < int(binary.BigEndian.Uint16(b)) {
+		return nil, nil, false
+	}
+	n := 2 + int(binary.BigEndian.Uint16(b))
+	return b[2:n:n], b[n:], true
+}
+
+// take makes a state that of this box. Error: its place was taken.
+func (g *group) take(v *Vault, s groupState) error {
 	g.id, g.applied, g.conf, g.changedAt, g.savedAt = s.Group, s.Applied, s.Conf, s.Applied.Index, s.Applied.Index
 	g.members = map[uint64]wire.BoxID{}
 	for _, m := range s.Members {
 		g.members[m.Member] = m.Box
 	}
 	v.nowMillis = max(v.nowMillis, s.Millis)
+	if len(s.Replaced) < len(g.replaced) {
+		s.Replaced = g.replaced // the host showed what the island had not agreed on yet
+	}
+	return g.settle(v, s.Replaced)
 }
 
 // restore brings a box of an island to where it stopped: the checkpoint, and
@@ -129,9 +155,13 @@ func (g *group) restore(v *Vault, h hal.HAL, disk wire.Disk, anchor ledger.Ancho
 		if err != nil {
 			return err
 		}
-		g.take(v, s)
+		if err := g.take(v, s); err != nil {
+			return err
+		}
 		v.generation = s.Generation
 		g.member, g.start.State = s.Member, s.State
+	} else if err := g.settle(v, g.replaced); err != nil {
+		return err
 	}
 	g.start.Base, g.start.Members = g.applied, g.conf
 	reached, err := g.replay(v, disk, anchor)
@@ -139,7 +169,7 @@ func (g *group) restore(v *Vault, h hal.HAL, disk wire.Disk, anchor ledger.Ancho
 		return err
 	}
 	v.durable, v.anchored = v.ledger.Head().Index, v.ledger.Head()
-	if reached && g.member != 0 && g.conf.Has(g.member) && g.rollbackProof(v) {
+	if reached && g.member != 0 && g.conf.Has(g.member) && g.rollbackProof() {
 		g.start.ID, g.resumes = g.member, true
 	} else if err := g.newMember(v); err != nil {
 		return err
@@ -165,8 +195,8 @@ func (g *group) newMember(v *Vault) error {
 	return nil
 }
 
-func (g *group) rollbackProof(v *Vault) bool {
-	for _, b := range v.fleet.Boxes {
+func (g *group) rollbackProof() bool {
+	for _, b := range g.boxes {
 		if b.ID() == g.self {
 			return b.Rollback != rollbackFile
 		}

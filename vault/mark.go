@@ -162,7 +162,7 @@ func (g *group) boxReports(v *Vault) (reports []wire.BoxReport) {
 			match[p.ID] = p.Match
 		}
 	}
-	for _, b := range v.fleet.Boxes {
+	for _, b := range g.boxes {
 		r := wire.BoxReport{Box: b.ID(), Heard: b.ID() == g.self}
 		if p := g.peerOf(r.Box); p != nil {
 			r.Heard = p.up()

@@ -150,11 +150,12 @@ func (g *group) order(v *Vault, b []byte) {
 	if err != nil || g.raft != nil && g.conf.Has(g.member) {
 		return
 	}
-	v.out.Jobs = append(v.out.Jobs, orderJob{v.fleet, o})
+	v.out.Jobs = append(v.out.Jobs, orderJob{v.fleet, g.boxes, o})
 }
 
 type orderJob struct {
 	fleet *bundle.Fleet
+	boxes []bundle.Box
 	order bundle.Order
 }
 
@@ -163,7 +164,7 @@ type ordered struct {
 	err   error
 }
 
-func (j orderJob) Run(hal.HAL) Result { return ordered{j.order, j.fleet.CheckOrder(j.order)} }
+func (j orderJob) Run(hal.HAL) Result { return ordered{j.order, j.fleet.CheckOrder(j.boxes, j.order)} }
 
 // enter has the first box of an order start alone, from all that it has; the
 // others join it. It serves nobody before a majority has.

@@ -97,8 +97,10 @@ type Output struct {
 
 // Open starts a box from what its HSM and its host keep: the checkpoint and
 // the log after it. It refuses what was changed or is older than the HSM's
-// anchor. Rand must be a cryptographically secure generator.
-func Open(h hal.HAL, rand io.Reader, document, sealedIsland []byte, disk wire.Disk) (*Vault, error) {
+// anchor. Rand must be a cryptographically secure generator. Replacements are
+// certificates of boxes that the document does not name: those that the island
+// agreed on go first.
+func Open(h hal.HAL, rand io.Reader, document, sealedIsland []byte, disk wire.Disk, replacements ...[]byte) (*Vault, error) {
 	fleet, err := bundle.Decode(document)
 	if err != nil {
 		return nil, err
@@ -133,7 +135,7 @@ func Open(h hal.HAL, rand io.Reader, document, sealedIsland []byte, disk wire.Di
 		AKE: multiplier(func(p []byte) ([]byte, error) { return h.Multiply(keyAKE, p) }),
 	}
 	if len(fleet.Boxes) > 0 {
-		if v.group, err = newGroup(v, h); err != nil {
+		if v.group, err = newGroup(v, h, replacements); err != nil {
 			return nil, err
 		}
 	}

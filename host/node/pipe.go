@@ -14,7 +14,8 @@ import (
 const pipeStallMax = 30 * time.Second
 
 // startFrameBytesMax holds any frame of a wire.Start.
-const startFrameBytesMax = wire.DocumentBytesMax + wire.IslandBytesMax + wire.PlaceBytesMax + wire.SecretBytesMax + 1<<10
+const startFrameBytesMax = wire.DocumentBytesMax + wire.IslandBytesMax + wire.PlaceBytesMax + wire.SecretBytesMax +
+	wire.ReplacementsMax*wire.ReplacementBytesMax + 1<<10
 
 // Errors of a box behind a pipe; each is wrapped with what is known.
 var (

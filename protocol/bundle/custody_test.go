@@ -157,7 +157,7 @@ func TestStatementsAreApart(t *testing.T) {
 		signatures := signed(statement, keys, 0, 1)
 		order.Signatures, r.Signatures = signatures, signatures
 		_, err1 := f.BoxesAfter([]Replacement{r})
-		for as, err := range map[string]error{"transcript": f.CheckTranscript(body, signatures), "order": f.CheckOrder(order), "replacement": err1} {
+		for as, err := range map[string]error{"transcript": f.CheckTranscript(body, signatures), "order": f.CheckOrder(f.Boxes, order), "replacement": err1} {
 			if (err == nil) != (as == name) || err != nil && !errors.Is(err, ErrQuorum) {
 				t.Errorf("what was signed as %s is taken as %s: %v", name, as, err)
 			}
@@ -181,7 +181,7 @@ func TestFlippedOrder(t *testing.T) {
 	check := func(b []byte) error {
 		o, err := DecodeOrder(b)
 		if err == nil {
-			err = f.CheckOrder(o)
+			err = f.CheckOrder(f.Boxes, o)
 		}
 		return err
 	}
@@ -199,7 +199,7 @@ func TestFlippedOrder(t *testing.T) {
 	}
 	// A wrong signature beside enough right ones is not passed over.
 	order.Signatures = append(order.Signatures, OrderSignature{2, make([]byte, 64)})
-	if err := f.CheckOrder(order); !errors.Is(err, ErrOrder) {
+	if err := f.CheckOrder(f.Boxes, order); !errors.Is(err, ErrOrder) {
 		t.Fatalf("a third, wrong signature: %v", err)
 	}
 }

@@ -54,16 +54,17 @@ func DecodeOrder(b []byte) (o Order, err error) {
 }
 
 // CheckOrder tells whether enough custodians of the fleet signed an order that
-// names a majority of its boxes, each once. Error: ErrOrder.
+// names a majority of the island's boxes (Boxes, or BoxesAfter), each once.
+// Error: ErrOrder.
 //
 // The attack that the majority stops: an order that names fewer could begin a
 // second island beside one that runs.
-func (f *Fleet) CheckOrder(o Order) error {
+func (f *Fleet) CheckOrder(island []Box, o Order) error {
 	if o.Fleet != f.ID {
 		return fmt.Errorf("%w: it is for another fleet", ErrOrder)
 	}
 	boxes := map[wire.BoxID]bool{}
-	for _, b := range f.Boxes {
+	for _, b := range island {
 		boxes[b.ID()] = true
 	}
 	for _, s := range o.Shown {
@@ -75,8 +76,8 @@ func (f *Fleet) CheckOrder(o Order) error {
 		}
 		delete(boxes, s.Box)
 	}
-	if len(o.Shown) <= len(f.Boxes)/2 {
-		return fmt.Errorf("%w: it names %d of %d boxes, no majority", ErrOrder, len(o.Shown), len(f.Boxes))
+	if len(o.Shown) <= len(island)/2 {
+		return fmt.Errorf("%w: it names %d of %d boxes, no majority", ErrOrder, len(o.Shown), len(island))
 	}
 	statement, err := o.Statement()
 	if err != nil {

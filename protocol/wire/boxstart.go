@@ -27,6 +27,10 @@ type Start struct {
 	Document []byte `cbor:"2,keyasint"` // the fleet's document
 	Island   []byte `cbor:"3,keyasint"` // the island's sealed keys
 	Workers  uint16 `cbor:"4,keyasint"` // goroutines that run jobs; 0 means one a core
+
+	// Replacements are the certificates of boxes that the document does not
+	// name, in the order in which the island agreed on them.
+	Replacements [][]byte `cbor:"5,keyasint,omitempty"`
 }
 
 // Want asks for entries of the log while the box opens. Out asks for pages
@@ -74,6 +78,10 @@ func (s Start) Validate() error {
 	c.length("document", len(s.Document), 1, DocumentBytesMax)
 	c.length("island", len(s.Island), 1, IslandBytesMax)
 	c.value("workers", s.Workers <= workersMax)
+	c.length("replacements", len(s.Replacements), 0, ReplacementsMax)
+	for _, r := range s.Replacements {
+		c.length("replacement", len(r), 1, ReplacementBytesMax)
+	}
 	return c.result()
 }
 
@@ -103,6 +111,7 @@ func (in In) Validate() error {
 	}
 	c.received(in.Received)
 	c.length("order", len(in.Order), 0, OrderBytesMax)
+	c.length("replacement", len(in.Replacement), 0, ReplacementBytesMax)
 	return c.result()
 }
 

@@ -19,6 +19,10 @@ type In struct {
 	Ticks    uint32     `cbor:"9,keyasint,omitempty"`  // of TickMillis each, since the last In
 	Received []Received `cbor:"10,keyasint,omitempty"` // from other boxes, in the order in which they came
 	Order    []byte     `cbor:"11,keyasint,omitempty"` // a cold start's, of the custodians (bundle.Order)
+
+	// Replacement is the custodians' certificate for a box in the place of a
+	// lost one (bundle.Replacement). The box that leads has the island agree on it.
+	Replacement []byte `cbor:"12,keyasint,omitempty"`
 }
 
 // Request is one sealed request.

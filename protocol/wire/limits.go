@@ -55,6 +55,9 @@ const (
 	PeerBytesMax  = 1 << 20 // one message between boxes
 	OrderBytesMax = 8 << 10 // an order for a cold start
 
+	ReplacementsMax     = 64      // certificates that an island ever takes
+	ReplacementBytesMax = 4 << 10 // one of them
+
 	peerKeyBytesMax = 2 << 10 // an HPKE key or enc between boxes
 )
 
