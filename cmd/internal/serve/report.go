@@ -87,7 +87,7 @@ func (s *Server) handleIsland(mux *http.ServeMux, n *node.Node) {
 		}
 		order, err := bundle.DecodeOrder(text)
 		if err == nil {
-			err = s.Fleet.CheckOrder(order)
+			err = s.Fleet.CheckOrder(s.Fleet.Boxes, order)
 		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
