@@ -21,8 +21,9 @@ const (
 	callers      = 6
 	accountsOpen = 5 // that callers meet on at a time
 	accountAsks  = 150
-	askWithin    = 12 * time.Second // longer than a box holds a proposal
-	judgeWithin  = 2 * time.Minute  // one account
+	askWithin    = 3 * time.Second
+	busyWithin   = 2 * time.Minute
+	judgeWithin  = 2 * time.Minute // one account
 )
 
 // rules are those that the fleets under test are made with.
@@ -60,7 +61,7 @@ func gather(t *testing.T, i *island.Island, seed uint64) *crowd {
 		c.open = append(c.open, c.account(t))
 	}
 	for number := range callers {
-		one := &caller.Caller{Number: number, Line: c.line, Dice: rand.New(rand.NewPCG(seed, uint64(number)))}
+		one := &caller.Caller{Number: number, Line: c.line, Dice: rand.New(rand.NewPCG(seed, uint64(number))), Stop: c.stop}
 		c.all.Go(func() { c.work(t, one) })
 	}
 	return c
@@ -102,6 +103,17 @@ func (c *crowd) pick(t *testing.T, dice *rand.Rand) *caller.Account {
 	return c.open[at]
 }
 
+// until waits until so many more requests were sent.
+func (c *crowd) until(t *testing.T, more int) {
+	t.Helper()
+	begun := c.asks()
+	for end := time.Now().Add(busyWithin); c.asks() < begun+more; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d requests in %v, %d were wanted", c.asks()-begun, busyWithin, more)
+		}
+	}
+}
+
 // wonder notes what no honest island says.
 func (c *crowd) wonder(err error) {
 	c.mu.Lock()
@@ -133,7 +145,7 @@ func (c *crowd) disperse(t *testing.T) (v verdict) {
 	v.asks = c.asks()
 	begun := time.Now()
 	defer func() { t.Logf("judged in %v", time.Since(begun)) }()
-	last := &caller.Caller{Number: callers, Line: c.line, Dice: rand.New(rand.NewPCG(1, 1))}
+	last := &caller.Caller{Number: callers, Line: c.line, Dice: rand.New(rand.NewPCG(1, 1)), Prompt: true}
 	for _, a := range append(c.open, c.retired...) {
 		if err := c.farewell(last, a); err != nil {
 			v.wrong = append(v.wrong, err.Error())

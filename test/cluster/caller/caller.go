@@ -25,6 +25,8 @@ type Caller struct {
 	Number int
 	Line   *Line
 	Dice   *mathrand.Rand
+	Prompt bool          // shows every proof at once
+	Stop   chan struct{} // ends tries; nil: never
 
 	Retries int // requests sent again under the same slot and KE1, or with the same registration
 	Logins  int // whole ones, to the opened key
@@ -36,6 +38,17 @@ var errGaveUp = errors.New("caller: gave up")
 
 // box draws one.
 func (c *Caller) box() int { return c.Dice.IntN(len(c.Line.Island.Box)) }
+
+// again waits for another try; false: no more of them.
+func (c *Caller) again() bool {
+	c.Retries++
+	select {
+	case <-c.Stop:
+		return false
+	case <-time.After(tryPause):
+		return true
+	}
+}
 
 // do sends a request, notes it, and says whether its answer is known. Where
 // the box could not be reached nothing was asked, and nothing is noted.
@@ -61,9 +74,8 @@ func (c *Caller) do(a *Account, ask history.Ask, send func() (*wire.Answer, bool
 func (c *Caller) first(a *Account, ask history.Ask, first wire.First) (answer *wire.Answer, e *exchange, err error) {
 	box := c.box()
 	for try := range triesMax {
-		if try > 0 {
-			c.Retries++
-			time.Sleep(tryPause)
+		if try > 0 && !c.again() {
+			break
 		}
 		answer, err = c.do(a, ask, func() (*wire.Answer, bool, error) {
 			answer, x, known, err := c.Line.ask((box+try)%len(c.Line.Island.Box), a.tokens, first)
@@ -119,7 +131,7 @@ func (c *Caller) guess(a *Account, g wire.Generation, slot uint64, password []by
 		}
 		p.exchange, p.ticket = e, answer.RecoverStart.Ticket
 		a.remember(start, p)
-		if c.Dice.IntN(10) == 0 {
+		if !c.Prompt && c.Dice.IntN(10) == 0 {
 			return nil // shown later, or never
 		}
 		answer, err = c.show(a, p)
@@ -148,9 +160,8 @@ func (c *Caller) show(a *Account, p *proof) (answer *wire.Answer, err error) {
 func (c *Caller) second(a *Account, ask history.Ask, e *exchange, ticket []byte, second wire.Second) (answer *wire.Answer, err error) {
 	box := c.box()
 	for try := range triesMax {
-		if try > 0 {
-			c.Retries++
-			time.Sleep(tryPause)
+		if try > 0 && !c.again() {
+			break
 		}
 		answer, err = c.do(a, ask, func() (*wire.Answer, bool, error) {
 			return c.Line.askSecond((box+try)%len(c.Line.Island.Box), a.tokens, e, ticket, second)
@@ -194,8 +205,8 @@ func (c *Caller) Register(a *Account, replaces *wire.Generation) error {
 func (c *Caller) registerStart(a *Account, request []byte) (*wire.RegisterStartAnswer, *exchange, error) {
 	box := c.box()
 	for try := range triesMax {
-		if try > 0 {
-			time.Sleep(tryPause)
+		if try > 0 && !c.again() {
+			break
 		}
 		answer, e, known, err := c.Line.ask((box+try)%len(c.Line.Island.Box), a.tokens, wire.First{RegisterStart: &wire.RegisterStart{Request: request}})
 		if err == nil && known && answer.RegisterStart != nil {

@@ -1,7 +1,10 @@
 package history
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"sort"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -40,22 +43,50 @@ func (s single) left(r Rules) uint64 {
 // that keeps to the times at which it was asked and answered, gives all the
 // answers that were given.
 func (r Rules) Check(entries []Entry, within time.Duration) error {
+	result, n := r.judge(entries, within)
+	switch result {
+	case porcupine.Ok:
+		return nil
+	case porcupine.Unknown:
+		return fmt.Errorf("history: %d requests were not judged in %v", n, within)
+	}
+	return fmt.Errorf("history: no order of these %d requests gives these answers; the first that does not fit is\n%v", n, r.misfit(entries, within))
+}
+
+// misfit is the first answer after which no order is left.
+func (r Rules) misfit(entries []Entry, within time.Duration) Entry {
+	sorted := slices.Clone(entries)
+	slices.SortFunc(sorted, func(a, b Entry) int { return cmp.Compare(a.Return, b.Return) })
+	at := sort.Search(len(sorted), func(k int) bool {
+		var seen []Entry
+		for n, e := range sorted {
+			if n > k && e.Call > sorted[k].Return {
+				continue // not asked yet
+			}
+			if n > k { // not answered yet
+				e.Answer, e.Return = Answer{}, never
+			}
+			seen = append(seen, e)
+		}
+		result, _ := r.judge(seen, within)
+		return result == porcupine.Illegal
+	})
+	return sorted[min(at, len(sorted)-1)]
+}
+
+func (r Rules) judge(entries []Entry, within time.Duration) (porcupine.CheckResult, int) {
 	var operations []porcupine.Operation
 	for _, e := range entries {
 		if e.Known && e.Report != nil && e.Kind != Status { // read somewhere between: see Rules.read
 			read := Entry{Ask: Ask{Kind: Status}, Answer: Answer{Known: true, Report: e.Report}, Caller: e.Caller, Call: e.Call, Return: e.Return}
 			operations = append(operations, operation(read))
 		}
+		if !e.settles() {
+			e.Return = never
+		}
 		operations = append(operations, operation(e))
 	}
-	switch result := porcupine.CheckOperationsTimeout(r.model(), operations, within); result {
-	case porcupine.Ok:
-		return nil
-	case porcupine.Unknown:
-		return fmt.Errorf("history: %d requests were not judged in %v", len(operations), within)
-	default:
-		return fmt.Errorf("history: no order of these %d requests gives these answers", len(operations))
-	}
+	return porcupine.CheckOperationsTimeout(r.model(), operations, within), len(operations)
 }
 
 func operation(e Entry) porcupine.Operation {
@@ -74,21 +105,24 @@ func (r Rules) model() porcupine.Model {
 }
 
 // step carries e out on s, if what was answered allows it.
+//
+// A node that was waiting for a leader's answer when that one died sends the
+// same request to the next one (host/node/carry.go). So a refusal can be the
+// second copy's, after the first was carried out, its answer lost, and another
+// caller had gone on from there.
 func (r Rules) step(s single, e Entry) (bool, any) {
 	if s.state == wire.StateExhausted && e.tellsOfTheEnd() { // it came meanwhile, by itself
 		s.state, s.ke1 = wire.StateDestroyed, [32]byte{}
 	}
 	after, refused := r.carry(s, e.Ask)
 	switch {
-	case !e.Known: // it happened here, or was refused here: nobody knows
+	case !e.settles(): // it happened here, or was refused here: nobody knows
 		return true, after
-	case e.Refused == wire.CodeTicket:
-		// Of a leader or an epoch that is gone, at any time: the client begins
-		// again. Nothing happened.
-		return e.Kind == Finish || e.Kind == Register, s
 	case s.state == wire.StateExhausted && e.Kind == Start && e.Refused == wire.CodeExhausted:
 		return true, s // the time for the last attempt's retries is over, too
-	case e.Refused != refused && !mayBeLate(e.Ask, e.Refused, refused):
+	case e.Refused != "" && refused == "":
+		return true, after // the first copy; what comes next must know of it
+	case e.Refused != refused:
 		return false, s
 	case e.Refused != "":
 		return true, s
@@ -98,16 +132,17 @@ func (r Rules) step(s single, e Entry) (bool, any) {
 	return true, after
 }
 
+// settles tells whether the answer says what became of the request. Two
+// refusals do not: a ticket that a box can not open, in clear, is the second
+// copy's at another box. And a registration names, by its ticket, how often
+// the account had changed when it began, which the client does not see.
+func (e Entry) settles() bool {
+	return e.Known && e.Refused != wire.CodeTicket && !(e.Kind == Register && e.Refused == wire.CodeReplaces)
+}
+
 // tellsOfTheEnd: the answer knows that the record is destroyed.
 func (e Entry) tellsOfTheEnd() bool {
 	return e.Refused == wire.CodeDestroyed || e.Report != nil && e.Report.State == wire.StateDestroyed
-}
-
-// mayBeLate: a registration names, by its ticket, how often the account had
-// changed when it began; where that was before the last change it is refused,
-// whatever it would be now. The client does not see that number.
-func mayBeLate(a Ask, said, refused wire.Code) bool {
-	return a.Kind == Register && said == wire.CodeReplaces && (refused == "" || refused == wire.CodeOwner)
 }
 
 // shows: the report is of this very state.

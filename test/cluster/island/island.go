@@ -101,6 +101,11 @@ func Found(c Config) (*Island, error) {
 	if err := i.found(); err != nil {
 		return nil, err
 	}
+	for _, b := range i.Box { // as the ceremony left it
+		if err := b.Save("new"); err != nil {
+			return nil, err
+		}
+	}
 	return i, i.readFleet()
 }
 
