@@ -261,7 +261,7 @@ func TestStorageCanNotTellFilesOfOneSizeClass(t *testing.T) {
 	control := min(n, 120)
 	report(t, "two size classes", oneOfTwo(t, control, [2]func(string, *rand.Rand){files(t, 150_000), files(t, 199_300)}, nil), false)
 	report(t, "planted: no padding", oneOfTwo(t, control, one, unpadded(t)), false)
-	soak.Tried(t, "P10", "backups of one of two files", n, min(n, 60))
+	soak.Tried(t, "P10", "backups of one of two files", n, n)
 }
 
 // Files whose order is known, and three of them large: whether those are the
@@ -283,5 +283,5 @@ func TestStorageCanNotTellTheOrderOfFiles(t *testing.T) {
 		planted = append(planted, trial{second, signs(see(second))})
 	}
 	report(t, "planted: packs in the order of files", planted, false)
-	soak.Tried(t, "P10", "backups of files in one of two orders", n, min(n, 60))
+	soak.Tried(t, "P10", "backups of files in one of two orders", n, n)
 }

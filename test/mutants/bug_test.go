@@ -77,4 +77,7 @@ var bugs = []bug{
 	{"renew a claim that was taken away", "backup/claim.go", "	if !stood {", "	if _ = stood; false {", "backup", interleavings, false},
 	{"list claims once", "backup/pack/claim.go", "	for range 2 {", "	for range 1 {", "backup/pack", "TestRenewedClaimIsSeen", false},
 	{"take a list that was replaced for one that is done", "backup/pack/condemned.go", "			return nil, nil, true, nil", "			continue", "backup/pack", "TestReplacedListIsSeen", false},
+	{"fetch again what an interrupted restore left", "backup/restoreresume.go", "return part < len(g.done) && g.done[part] }", "return false }", "backup", "TestRestoreGoesOnWhereItStopped", false},
+	{"throw away what a broken line left", "backup/restoreresume.go", "g.parts > 1 && g.left < g.parts {", "false {", "backup", "TestRestoreGoesOnWhereItStopped", false},
+	{"fetch again what a killed restore left", "backup/restoreresume.go", "			g.part, g.done = info, done\n", "			_, _ = info, done\n", "backup", "TestKilledRestoreGoesOn", false},
 }
