@@ -36,21 +36,22 @@ type Amount = pack.Amount
 
 // PruneReport tells what a prune will do, or did.
 type PruneReport struct {
-	Kept     Amount // packs that stay as they are
-	Unneeded Amount // packs that nothing needs
-	Repacked Amount // packs of which little is needed: read
-	Copied   int64  // bytes of them that are stored anew
-	Left     Amount // packs with unneeded parts that stay so
-	Unused   int64  // bytes of them that nothing needs
-	Indexes  int    // index objects before
-	After    int    // and after
-	Waiting  Amount // condemned before, and not yet to be deleted
-	Deleted  Amount // condemned before, and deleted now
-	Rescued  int    // condemned before, and needed after all
-	Orphans  int    // packs of interrupted backups that are left for them
-	Others   []Work // who else is at work: while they are, nothing is deleted
-	Raced    bool   // another backup ended meanwhile; the rest is left to the next prune
-	Heads    []Head // written
+	Kept     Amount   // packs that stay as they are
+	Unneeded Amount   // packs that nothing needs
+	Repacked Amount   // packs of which little is needed: read
+	Copied   int64    // bytes of them that are stored anew
+	Left     Amount   // packs with unneeded parts that stay so
+	Unused   int64    // bytes of them that nothing needs
+	Indexes  int      // index objects before
+	After    int      // and after
+	Waiting  Amount   // condemned before, and not yet to be deleted
+	Deleted  Amount   // condemned before, and deleted now
+	Rescued  int      // condemned before, and needed after all
+	Orphans  int      // packs of interrupted backups that are left for them
+	Others   []Work   // who else is at work: while they are, nothing is deleted
+	Raced    bool     // another backup ended meanwhile; the rest is left to the next prune
+	Heads    []Head   // written
+	Damaged  []Damage // in packs that were to be packed anew, and stay as they are
 	Sent     int64
 	Elapsed  time.Duration
 }
@@ -75,7 +76,8 @@ var ErrAbandoned = pack.ErrClaim
 // Prune removes what no snapshot needs, in two steps: it condemns now, and a
 // later prune deletes. It is safe beside anything else that is done to the
 // repository, on this device or another, and may be killed anywhere.
-// ErrIncomplete where a live snapshot is damaged.
+// ErrIncomplete where a live snapshot is damaged. A pack of which not
+// everything needed opens is no error: it stays, and the report names it.
 func (r *Repository) Prune(ctx context.Context, opt PruneOptions) (report PruneReport, err error) {
 	start := time.Now()
 	if opt.Now == nil {
@@ -153,6 +155,9 @@ func pruneReport(p pack.PruneReport, seen *sights) PruneReport {
 	for _, c := range p.Others {
 		out.Others = append(out.Others, Work{What: purposeName(c.Purpose), Host: c.Host, Device: fmt.Sprintf("%x", c.Device),
 			Since: time.Unix(0, c.TimeNanos), Abandoned: seen.times(c.Name) > sightsAbandoned})
+	}
+	for _, d := range p.Damaged {
+		out.Damaged = append(out.Damaged, Damage{Object: d.Object, What: d.What})
 	}
 	for _, h := range p.Heads {
 		out.Heads = append(out.Heads, headOf(h))

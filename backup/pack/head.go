@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"strongroom/store"
 )
@@ -75,22 +76,33 @@ const headsTries = 8
 
 // readHeads tells too whether a head is gone that was listed.
 func (r *Repo) readHeads(ctx context.Context) (out []*HeadAt, damage []*Damage, gone bool, err error) {
-	chains := map[DeviceID][]*HeadAt{}
+	var names []string
 	for info, err := range r.st.List(ctx, prefixHead) {
 		if err != nil {
 			return nil, nil, false, err
 		}
-		h, err := r.readHead(ctx, info.Name)
+		names = append(names, info.Name)
+	}
+	var mu sync.Mutex
+	chains := map[DeviceID][]*HeadAt{}
+	err = spread(ctx, names, func(ctx context.Context, name string) error {
+		h, err := r.readHead(ctx, name)
+		mu.Lock()
+		defer mu.Unlock()
 		gone = gone || missingObject(err)
 		if d := (*Damage)(nil); errors.As(err, &d) {
 			damage = append(damage, d)
-			continue
+			return nil
 		}
-		if err != nil {
-			return nil, nil, false, err
+		if err == nil {
+			chains[h.Device] = append(chains[h.Device], h)
 		}
-		chains[h.Device] = append(chains[h.Device], h)
+		return err
+	})
+	if err != nil {
+		return nil, nil, false, err
 	}
+	slices.SortFunc(damage, func(a, b *Damage) int { return cmp.Compare(a.Object, b.Object) })
 	for _, chain := range chains {
 		slices.SortFunc(chain, func(a, b *HeadAt) int { return cmp.Compare(a.Sequence, b.Sequence) })
 		damage = append(damage, r.chainDamage(chain, damage)...)

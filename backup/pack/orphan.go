@@ -24,37 +24,38 @@ func (r *Repo) AdoptOrphans(ctx context.Context) (adopted int, damage []*Damage,
 // adopt is AdoptOrphans. To rebuild a lost index it reads condemned packs too:
 // a snapshot that began before they were condemned may need them.
 func (r *Repo) adopt(ctx context.Context, rebuild bool) (adopted int, damage []*Damage, err error) {
+	type orphan struct {
+		name Name
+		size int64
+	}
+	var orphans []orphan
 	r.mu.RLock()
-	orphans := make(map[Name]int64, len(r.index.orphans))
 	for n, size := range r.index.orphans {
 		if rebuild || !r.index.doom[n] {
-			orphans[n] = size
+			orphans = append(orphans, orphan{n, size})
 		}
 	}
 	r.mu.RUnlock()
-	for n, size := range orphans {
-		t, err := r.readTable(ctx, n, size)
+	err = spread(ctx, orphans, func(ctx context.Context, o orphan) error {
+		t, err := r.readTable(ctx, o.name, o.size)
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		if d := (*Damage)(nil); errors.As(err, &d) {
 			damage = append(damage, d)
-			continue
+			return nil
 		}
 		if errors.Is(err, store.ErrNotFound) {
-			continue // deleted since the listing
+			return nil // deleted since the listing
 		}
-		if err != nil {
-			return adopted, damage, err
-		}
-		r.mu.Lock()
-		if r.index.packs[n] == nil {
-			p := r.index.add(t)
-			if !p.doomed {
+		if err == nil && r.index.packs[o.name] == nil {
+			if p := r.index.add(t); !p.doomed {
 				r.index.adopted = append(r.index.adopted, p)
 				adopted++
 			}
 		}
-		r.mu.Unlock()
-	}
-	return adopted, damage, nil
+		return err
+	})
+	return adopted, damage, err
 }
 
 // readTable reads a pack's own table: frame, then the end.

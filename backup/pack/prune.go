@@ -56,7 +56,8 @@ type PruneReport struct {
 	Others    []ClaimAt
 	Raced     bool // another wrote a head meanwhile: what was to be condemned is left to the next prune
 	Heads     []*HeadAt
-	Orphans   []Name // packs that no index names, so far left alone
+	Damaged   []*Damage // in packs that were to be packed anew and stay as they are
+	Orphans   []Name    // packs that no index names, so far left alone
 }
 
 // Prune is a prune that has looked and not yet acted.

@@ -60,10 +60,42 @@ func (p *Prune) copyOver(ctx context.Context) ([]*packInfo, error) {
 	err := p.r.ReadAll(ctx, ids, func(id ID, plain []byte) error {
 		return w.store(p.need[id], id, plain, times[id])
 	})
-	if err == nil {
+	if err = p.spare(err); err == nil {
 		err = w.finishPacks()
 	}
 	return w.written, err
+}
+
+// spare keeps as they are, and names, the packs of which something needed does
+// not open: what is damaged in them may yet be made good, by nobody if they
+// are gone. It gives back an error that is not damage.
+func (p *Prune) spare(err error) error {
+	var faults interface{ Unwrap() []error }
+	if !errors.As(err, &faults) {
+		return err
+	}
+	lost := map[ID]bool{}
+	var damage []*Damage
+	for _, fault := range faults.Unwrap() {
+		d, ok := fault.(*Damage)
+		if !ok {
+			return err
+		}
+		damage = append(damage, d)
+		for _, id := range d.Lost {
+			lost[id] = true
+		}
+	}
+	for info, u := range p.packs {
+		if u.fate == fateRepack && slices.ContainsFunc(u.keep, func(id ID) bool { return lost[id] }) {
+			u.fate = fateKeep
+			p.report.Repacked.Objects--
+			p.report.Repacked.Bytes -= info.size
+			p.report.Kept.add(info.size)
+		}
+	}
+	p.report.Damaged = append(p.report.Damaged, damage...)
+	return nil
 }
 
 // indexPlan gives the index objects that stay, and the packs for new ones:

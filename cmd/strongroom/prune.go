@@ -23,6 +23,7 @@ type pruneCmd struct {
 // Help is shown by prune --help.
 func (*pruneCmd) Help() string {
 	return `Removes what no backup needs any more (strongroom forget), in two steps: a prune condemns, and a prune after the grace deletes. So run it daily or weekly.
+A pack that is damaged stays as it is, is named, and the exit code is then 8.
 It is safe beside a backup on this or another machine, and may be stopped at any time.
 
 Examples:
@@ -77,7 +78,11 @@ func (c *pruneCmd) prune(s *session, settings *folder.Settings, key *client.Key,
 	if warning := s.leaveMarks(settings, key, report.Heads); warning != "" {
 		s.term.Note("WARNING  %s", warning)
 	}
-	return s.tellPrune(report, c)
+	if err := s.tellPrune(report, c); err != nil || len(report.Damaged) == 0 {
+		return err
+	}
+	return &storyError{story{exitWarnings, "warnings", "pruned, but " + terminal.Count(len(report.Damaged), "place") + " in what backups need can not be read, and stays as it is.",
+		"what the damage named above took, before this prune.", "find out which files it costs: strongroom check --read-data.", nil}}
 }
 
 // tellPrunePlan says what a prune will do, and what it costs, before it does.
@@ -133,7 +138,13 @@ func (s *session) tellPrune(r backup.PruneReport, c *pruneCmd) error {
 		s.term.Say("Deleted %s. Condemned %s, deleted by a prune after %s. Index objects: %d, now %d.", terminal.Bytes(r.Deleted.Bytes),
 			terminal.Bytes(r.Unneeded.Bytes+r.Repacked.Bytes), c.Grace, r.Indexes, r.After)
 	}
+	damaged := []string{}
+	for _, d := range r.Damaged {
+		damaged = append(damaged, d.Object)
+		s.term.Note("WARNING  %s: %s. It was to be packed anew, and stays.", d.Object, d.What)
+	}
 	e := pruneEvent(r)
+	e["damaged"] = damaged
 	e["dryRun"], e["raced"], e["seconds"] = c.DryRun, r.Raced, r.Elapsed.Seconds()
 	return s.term.Event("prune", e)
 }
