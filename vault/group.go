@@ -236,11 +236,11 @@ func (g *group) write(v *Vault, w *consensus.Write) {
 		}
 		plaintexts = append(plaintexts, plaintext)
 	}
-	if w.State != nil {
-		add(journalRecord{State: w.State})
-	}
 	for i := range w.Entries {
 		add(journalRecord{Entry: &w.Entries[i]})
+	}
+	if w.State != nil {
+		add(journalRecord{State: w.State})
 	}
 	raft := g.raft
 	heads := v.write(plaintexts, func() {
@@ -248,10 +248,8 @@ func (g *group) write(v *Vault, w *consensus.Write) {
 			g.must(v, raft.Durable(w))
 		}
 	})
-	for i, e := range w.Entries {
-		if at := len(heads) - len(w.Entries) + i; at >= 0 {
-			g.places[e.Index] = heads[at]
-		}
+	for i, e := range w.Entries[:min(len(w.Entries), len(heads))] {
+		g.places[e.Index] = heads[i]
 	}
 	v.finish() // a write of nothing waits for those before it, and for no other
 }

@@ -61,6 +61,9 @@ func (g *group) state(v *Vault) groupState {
 	if g.raft != nil {
 		s.State = g.raft.State()
 	}
+	// What it says beyond may be of entries that are on their way to the disk,
+	// over others that are there still.
+	s.State.Commit = min(s.State.Commit, g.applied.Index)
 	for m, b := range g.members {
 		s.Members = append(s.Members, membership{m, b})
 	}
@@ -243,6 +246,9 @@ func (g *group) redo(v *Vault, r journalRecord) {
 	case r.Entry != nil && r.Entry.Index > s.Base.Index:
 		n := int(min(r.Entry.Index-s.Base.Index-1, uint64(len(s.Entries))))
 		s.Entries = append(s.Entries[:n:n], *r.Entry)
+		if r.Entry.Term > s.State.Term { // its state was to follow, and no vote of that term can be older
+			s.State.Term, s.State.Vote = r.Entry.Term, 0
+		}
 		g.places[r.Entry.Index] = v.ledger.Head()
 	}
 }

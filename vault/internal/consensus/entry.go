@@ -17,6 +17,12 @@ type Position struct {
 type State struct {
 	Term uint64 `cbor:"1,keyasint"`
 	Vote uint64 `cbor:"2,keyasint,omitempty"` // the member it voted for in Term
+
+	// Commit is an index up to which entries were known to be committed. A
+	// member takes its configuration from what it has applied: one that forgot
+	// that a change of it was committed, and has more entries, would campaign
+	// among members of long ago.
+	Commit uint64 `cbor:"3,keyasint,omitempty"`
 }
 
 // Entry is an entry of Raft's log. Data is empty for a new leader's first.

@@ -185,8 +185,9 @@ type Work struct {
 	applied []*pb.Message
 }
 
-// Write is to be made durable, in the order in which Work gave it. State is
-// nil where term and vote are as they were.
+// Write is to be made durable, in the order in which Work gave it, entries
+// before the state, which may say that they are committed. State is nil where
+// nothing of it needs to be written.
 type Write struct {
 	Entries []Entry
 	State   *State
@@ -224,8 +225,8 @@ func (g *Group) sort(m *pb.Message, w *Work) error {
 		for _, e := range m.GetEntries() {
 			w.Write.Entries = append(w.Write.Entries, entryOf(e))
 		}
-		if s := (State{m.GetTerm(), m.GetVote()}); s.Term != 0 && s != g.log.state {
-			g.log.state = s
+		if g.log.note(m) {
+			s := g.log.state
 			w.Write.State = &s
 		}
 	case m.GetTo() == raft.LocalApplyThread:

@@ -11,7 +11,8 @@ import (
 // The bytes on the disk are the vault's journal; here is what followers may
 // still need.
 type journaled struct {
-	state   State
+	state   State // as written, or on its way
+	newest  State // as Raft last told it: the commit alone is worth no write
 	members Configuration
 	base    Position // of the entry before the first
 	entries []*pb.Entry
@@ -23,7 +24,7 @@ type journaled struct {
 }
 
 func newJournaled(s Start) *journaled {
-	l := &journaled{state: s.State, members: s.Members, base: s.Base, at: s.Base, atMembers: s.Members}
+	l := &journaled{state: s.State, newest: s.State, members: s.Members, base: s.Base, at: s.Base, atMembers: s.Members}
 	for _, e := range s.Entries {
 		l.entries = append(l.entries, e.proto())
 	}
@@ -55,6 +56,19 @@ func (l *journaled) write(m *pb.Message) {
 	}
 }
 
+// note takes the state of a write, and tells whether it is to be written too.
+func (l *journaled) note(m *pb.Message) bool {
+	if m.GetTerm() != 0 {
+		l.newest = State{m.GetTerm(), m.GetVote(), m.GetCommit()}
+	}
+	same := l.newest.Term == l.state.Term && l.newest.Vote == l.state.Vote
+	if same && (len(m.GetEntries()) == 0 || l.newest.Commit == l.state.Commit) {
+		return false
+	}
+	l.state = l.newest
+	return true
+}
+
 // compact moves the checkpoint, and forgets the entries before an index.
 func (l *journaled) compact(at Position, members Configuration, before uint64) {
 	l.at, l.atMembers = at, members
@@ -71,7 +85,8 @@ func (l *journaled) InitialState() (*pb.HardState, *pb.ConfState, error) {
 	if l.state.Term == 0 {
 		return nil, l.members.proto(), nil
 	}
-	return &pb.HardState{Term: new(l.state.Term), Vote: new(l.state.Vote), Commit: new(l.at.Index)}, l.members.proto(), nil
+	commit := max(l.at.Index, min(l.state.Commit, l.last())) // an entry that it was written with may be lost
+	return &pb.HardState{Term: new(l.state.Term), Vote: new(l.state.Vote), Commit: new(commit)}, l.members.proto(), nil
 }
 
 func (l *journaled) Entries(lo, hi, bytesMax uint64) ([]*pb.Entry, error) {
