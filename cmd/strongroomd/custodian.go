@@ -10,7 +10,9 @@ import (
 	"path/filepath"
 
 	"strongroom/cmd/internal/ceremony"
+	"strongroom/cmd/internal/serve"
 	"strongroom/cmd/internal/terminal"
+	"strongroom/protocol/bundle"
 )
 
 // custodianPassphraseEnv is the environment variable of the passphrase of a
@@ -19,7 +21,7 @@ const custodianPassphraseEnv = "STRONGROOM_CUSTODIAN_PASSPHRASE"
 
 type custodianCommand struct {
 	New  newCustodianCommand `cmd:"" help:"Make a custodian's key."`
-	Sign signCommand         `cmd:"" help:"Sign a transcript."`
+	Sign signCommand         `cmd:"" help:"Sign a transcript, or the order for a cold start."`
 }
 
 type newCustodianCommand struct {
@@ -62,7 +64,7 @@ func (c *newCustodianCommand) Run(s streams) error {
 }
 
 type signCommand struct {
-	File           string `arg:"" help:"The transcript." type:"existingfile"`
+	File           string `arg:"" help:"The transcript or order." type:"existingfile"`
 	Key            string `help:"The custodian's key file." required:"" type:"existingfile" placeholder:"FILE"`
 	PassphraseFile string `help:"File with its passphrase; without it you are asked, or STRONGROOM_CUSTODIAN_PASSPHRASE is taken." type:"existingfile" placeholder:"FILE"`
 }
@@ -81,26 +83,64 @@ func (c *signCommand) Run(s streams) error {
 	if err != nil {
 		return err
 	}
-	t, fleet, err := ceremony.ParseTranscript(text)
+	paper, err := readPaper(text)
 	if err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
+	}
+	if err := paper.show(s); err != nil {
 		return err
 	}
-	showTranscript(s, t, fleet)
 	custodian, err := openCustodian(c.Key, c.PassphraseFile)
 	if err != nil {
 		return err
 	}
-	if err := t.Sign(fleet, custodian); err != nil {
+	if err := paper.sign(custodian); err != nil {
 		return err
 	}
-	if text, err = t.Encode(); err != nil {
+	if text, err = paper.encode(); err != nil {
 		return err
 	}
 	if err := ceremony.Replace(c.File, text); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "%s signed; %d of %d have, and %d must.\n", custodian.Card.Name, len(t.Custodians), len(fleet.Custodians), fleet.Quorum)
+	_, err = fmt.Fprintf(s.out, "\n%s signed; %d of %d have, and %d must.\n", custodian.Card.Name, paper.signed(), len(paper.fleet.Custodians), paper.fleet.Quorum)
 	return err
+}
+
+// paper is whatever custodians sign.
+type paper struct {
+	fleet  *bundle.Fleet
+	show   func(streams) error
+	sign   func(*ceremony.Custodian) error
+	encode func() ([]byte, error)
+	signed func() int
+}
+
+// readPaper tells by its fields what a file is.
+func readPaper(text []byte) (p paper, err error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(text, &fields); err != nil {
+		return p, fmt.Errorf("%w: it is neither a transcript nor an order: %w", serve.ErrUsage, err)
+	}
+	if fields["body"] != nil {
+		t, fleet, err := ceremony.ParseTranscript(text)
+		if err != nil {
+			return p, err
+		}
+		return paper{
+			fleet: fleet, encode: t.Encode, signed: func() int { return len(t.Custodians) },
+			show: func(s streams) error { showTranscript(s, t, fleet); return nil },
+			sign: func(c *ceremony.Custodian) error { return t.Sign(fleet, c) },
+		}, nil
+	}
+	o, fleet, err := ceremony.ParseOrder(text)
+	if err != nil {
+		return p, err
+	}
+	return paper{
+		fleet: fleet, encode: o.Encode, signed: func() int { return len(o.Signatures) }, sign: o.Sign,
+		show: func(s streams) error { return showOrder(s, o) },
+	}, nil
 }
 
 // openCustodians opens key files. A single passphrase file is for all of them.

@@ -54,6 +54,7 @@ type cli struct {
 	Box       boxCommand       `cmd:"" hidden:"" help:"The box's own process; serve --box=process starts it."`
 	Ceremony  ceremonyCommand  `cmd:"" help:"Make an island of 3, 5 or 7 boxes, and a transcript that anybody can check."`
 	Custodian custodianCommand `cmd:"" help:"Make a custodian's key, and sign what custodians decide."`
+	ColdStart coldStartCommand `cmd:"" name:"coldstart" help:"Start an island that is new, or whose boxes were all down, on the order of its custodians."`
 	Version   versionCommand   `cmd:"" help:"Show which program this is."`
 }
 
@@ -122,7 +123,7 @@ func exitOf(err error) int {
 		exitUsage:      {serve.ErrPolicy, serve.ErrPlain, serve.ErrUsage, serve.ErrIslandFile, serve.ErrNodeKey, ceremony.ErrPlan, ceremony.ErrCard},
 		exitInUse:      {serve.ErrInUse},
 		exitFull:       {node.ErrFull, syscall.ENOSPC, syscall.EDQUOT},
-		exitDamaged:    {node.ErrDamaged, serve.ErrDamaged, ceremony.ErrTranscript, bundle.ErrQuorum},
+		exitDamaged:    {node.ErrDamaged, serve.ErrDamaged, ceremony.ErrTranscript, bundle.ErrQuorum, bundle.ErrOrder},
 		exitPassphrase: {serve.ErrPassphrase, ceremony.ErrPassphrase},
 	} {
 		for _, cause := range causes {

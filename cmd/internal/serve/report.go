@@ -79,7 +79,7 @@ func (s *Server) handleIsland(mux *http.ServeMux, n *node.Node) {
 	})
 	// Whoever can post here starts nothing: the box looks for the custodians'
 	// signatures, and for its own fresh boot under them.
-	mux.HandleFunc("POST /order", func(w http.ResponseWriter, req *http.Request) {
+	mux.HandleFunc("POST "+OrderPath, func(w http.ResponseWriter, req *http.Request) {
 		text, err := io.ReadAll(http.MaxBytesReader(w, req.Body, orderBytesMax))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
@@ -87,7 +87,7 @@ func (s *Server) handleIsland(mux *http.ServeMux, n *node.Node) {
 		}
 		order, err := bundle.DecodeOrder(text)
 		if err == nil {
-			err = s.Fleet.CheckOrder(s.Fleet.Boxes, order)
+			err = s.mayObey(order)
 		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)

@@ -194,6 +194,7 @@ func (s *Server) serve(c Config, public net.Listener) error {
 		mux := s.metrics.admin(s.node)
 		if s.island != nil {
 			s.handleIsland(mux, s.node)
+			s.handleColdStart(mux, document)
 		}
 		s.start(mux, l)
 	}
