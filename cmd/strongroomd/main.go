@@ -36,6 +36,7 @@ Start here:
   strongroomd serve                      make a vault and serve it on this machine
   strongroomd token --account alice      a pair of account tokens for a client
   strongroomd fleet                      the pin that clients check, and the rules
+  strongroomd status                     whether it serves, and each box of its island
 
 Every flag can also be given by environment (STRONGROOM_ and its name) or in a JSON file (--config). The HSM's passphrase is never a flag: set STRONGROOM_PASSPHRASE or give --passphrase-file.
 
@@ -47,6 +48,7 @@ type cli struct {
 
 	Serve     serveCommand     `cmd:"" help:"Serve a vault; make it at the first start."`
 	Relay     relayCommand     `cmd:"" help:"Serve a public front for an island whose boxes are elsewhere."`
+	Status    statusCommand    `cmd:"" help:"Show the island: boxes, who leads, who is behind (while serve runs)."`
 	Token     tokenCommand     `cmd:"" help:"Issue a pair of account tokens (also while serve runs)."`
 	Fleet     fleetCommand     `cmd:"" help:"Show the fleet's pin and document (also while serve runs)."`
 	Alerts    alertsCommand    `cmd:"" help:"Show the alerts of accounts as JSON lines (also while serve runs)."`

@@ -168,6 +168,7 @@ func (s *Server) serve(c Config, public net.Listener) error {
 	s.node = node.New(nodeConfig)
 	if s.peers != nil {
 		s.peers.Start(s.peerListener, side{s.node})
+		s.metrics.registry.MustRegister(islandMetrics{s.node, s.peers, s.island})
 	}
 	s.metrics.watch(s.node, s.disk)
 	if s.alerts != nil {
@@ -192,6 +193,7 @@ func (s *Server) serve(c Config, public net.Listener) error {
 		}
 		s.AdminURL = "http://" + l.Addr().String()
 		mux := s.metrics.admin(s.node)
+		s.handleStatus(mux)
 		if s.island != nil {
 			s.handleIsland(mux, s.node)
 			s.handleColdStart(mux, document)
