@@ -69,6 +69,8 @@ type Config struct {
 	WrapHAL func(hal.HAL) hal.HAL
 	Stretch soft.Stretch
 	Workers int // the box's goroutines; 0 is one a core
+
+	AnswerWithin time.Duration // the relay's patience; 0 is its own
 }
 
 func (c Config) withDefaults() Config {

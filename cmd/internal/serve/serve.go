@@ -181,7 +181,7 @@ func (s *Server) serve(c Config, public net.Listener) error {
 	front := relay.New(relay.Config{
 		Document: document, Issuers: s.Fleet.Issuers, Vault: s.ask, Healthy: s.node.Healthy,
 		AddressRate: c.AddressRate, AccountRate: c.AccountRate, InFlightMax: c.places(),
-		TrustedProxies: c.TrustedProxies, Observe: s.metrics.observe, Log: c.Log,
+		TrustedProxies: c.TrustedProxies, Observe: s.metrics.observe, AnswerWithin: c.AnswerWithin, Log: c.Log,
 	})
 	if c.Admin != AdminOff {
 		l, err := net.Listen("tcp", c.Admin)

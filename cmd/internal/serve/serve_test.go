@@ -189,3 +189,27 @@ func TestExistingMakesNone(t *testing.T) {
 	c.Existing = true
 	start(t, c)
 }
+
+// The admin address of a box that is the only one shows that too, with nothing
+// fetched from elsewhere and no script.
+func TestStatusOfOne(t *testing.T) {
+	s := start(t, config(t.TempDir()))
+	status, page := get(t, s.AdminURL+"/")
+	if status != 200 || !bytes.Contains(page, []byte("Serving.")) || bytes.Contains(page, []byte("<script")) || bytes.Contains(page, []byte("//")) {
+		t.Fatalf("%d\n%s", status, page)
+	}
+	var said serve.Status
+	_, text := get(t, s.AdminURL+"/status")
+	if err := json.Unmarshal(text, &said); err != nil {
+		t.Fatal(err)
+	}
+	if said.Pin != s.Pin.String() || said.Trouble != "" || len(said.Boxes) != 1 || said.Boxes[0].HSM != "soft" || said.Boxes[0].Role != "alone" {
+		t.Fatalf("%s", text)
+	}
+	if status, _ := get(t, s.URL+"/status"); status != 404 {
+		t.Errorf("/status is public: %d", status)
+	}
+	if status, _ := get(t, s.AdminURL+"/anything"); status != 404 {
+		t.Errorf("the page is at every path: %d", status)
+	}
+}
