@@ -121,13 +121,7 @@ func (n *Node) Healthy() error {
 		return fmt.Errorf("%w: this one has just started", ErrNoLeader)
 	}
 	if r.Leader == (wire.BoxID{}) {
-		heard := 0
-		for _, b := range r.Boxes {
-			if b.Heard && b.Box != n.id {
-				heard++
-			}
-		}
-		return fmt.Errorf("%w: box %s is %s and hears %d of %d others. Nothing is lost; requests are served when a majority hears one another", ErrNoLeader, n.id, r.Role, heard, max(len(r.Boxes)-1, 0))
+		return fmt.Errorf("%w: box %s is %s, and its node reaches %d of %d others. Nothing is lost; requests are served when a majority hears one another, or, where a majority started anew, when the custodians order a cold start", ErrNoLeader, n.id, said(r.Role), len(n.peers.Up()), max(len(r.Boxes)-1, 0))
 	}
 	return nil
 }
@@ -138,6 +132,17 @@ func (n *Node) Order(order []byte) {
 	n.order = order
 	n.mu.Unlock()
 	signal(n.synced)
+}
+
+// said is a role in a sentence.
+func said(r wire.Role) string {
+	switch r {
+	case wire.RoleNone:
+		return "no member yet"
+	case wire.RoleLeader:
+		return "about to lead"
+	}
+	return "a " + r.String()
 }
 
 // HandOver waits, after Release, until another box leads where this one did.

@@ -386,7 +386,7 @@ func TestHealthy(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.tell(n, wire.BoxID{})
-		if err := n.Healthy(); !errors.Is(err, ErrNoLeader) || !strings.Contains(err.Error(), "hears 1 of 2 others") {
+		if err := n.Healthy(); !errors.Is(err, ErrNoLeader) || !strings.Contains(err.Error(), "its node reaches 2 of 2 others") {
 			t.Fatal(err)
 		}
 	})

@@ -181,10 +181,10 @@ func (v view) box(id wire.BoxID) StatusBox {
 	return b
 }
 
-// heard: this box hears it.
+// heard: the nodes are connected both ways, and the boxes have a session.
 func (v view) heard(id wire.BoxID) bool {
-	of := boxReport(v.own, id)
-	return of != nil && of.Heard
+	of, p := boxReport(v.own, id), v.byPeer[id]
+	return of != nil && of.Heard && p.Connected && p.Connects
 }
 
 func boxReport(r *wire.IslandReport, id wire.BoxID) *wire.BoxReport {
