@@ -12,7 +12,7 @@ BUILD := CGO_ENABLED=0 $(GO) build -trimpath
 FUZZ_TIME ?= 15s
 TOOLS := .cache/bin/versitygw .cache/bin/rclone .cache/bin/kubernetes
 
-.PHONY: help build demo test fuzz soak bench bench-go bench-login bench-backup bench-scale check tools clean go
+.PHONY: help build demo test fuzz soak bench bench-go bench-login bench-backup load bench-scale check tools clean go
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -51,6 +51,10 @@ bench-login: build ## a vault under 64 clients, with each kind of HSM (SMALL=1: 
 	CGO_ENABLED=1 $(GO) build -trimpath -tags pkcs11 -o .cache/bin/strongroomd-pkcs11 ./cmd/strongroomd
 	CGO_ENABLED=1 $(GO) build -trimpath -tags pkcs11 -o .cache/bin/load ./cmd/internal/load
 	.cache/bin/load -strongroomd-pkcs11 .cache/bin/strongroomd-pkcs11 $(if $(SMALL),-logins 40 -rounds 1) $(LOAD_FLAGS)
+
+load: build ## logins in an open loop, 250/s for ten minutes, an island of five and a relay on this machine (SMALL=1: 50/s for 30 s)
+	@CGO_ENABLED=0 $(GO) build -trimpath -o .cache/bin/load ./cmd/internal/load
+	.cache/bin/load -island 5 $(if $(SMALL),-rate 50 -for 30s) $(LOAD_FLAGS)
 
 bench-backup: build ## strongroom beside restic, borg and kopia, those that are on PATH (SMALL=1: a quick look; PEERS_FLAGS: sizes)
 	@$(BUILD) -o .cache/bin/peers ./cmd/internal/peers

@@ -155,6 +155,17 @@ func (a *account) login() error {
 	return err
 }
 
+// loginOver is a whole login, KE1 and seal included, over a connection that
+// others use too. An attempt that failed has its slot.
+func (a *account) loginOver(s *server, line net.Conn) error {
+	a.server, a.line, a.answers = s, line, bufio.NewReaderSize(line, 16<<10)
+	a.ready = nil
+	if err := a.prepare(1); err != nil {
+		return err
+	}
+	return a.login()
+}
+
 // trip posts one sealed request and opens its answer.
 func (a *account) trip(p prepared, sealed []byte, e *channel.Exchange) (*wire.Answer, error) {
 	body, err := a.post(p.tokens.Relay, sealed)

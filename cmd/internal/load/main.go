@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"time"
 )
 
 // options is the command line.
@@ -26,6 +27,10 @@ type options struct {
 	hsms        string
 	serve       string
 	profile     string
+	boxes       int
+	rate        int
+	period      time.Duration
+	callers     int
 }
 
 func parse() (o options) {
@@ -38,6 +43,10 @@ func parse() (o options) {
 	flag.StringVar(&o.hsms, "hsm", "soft,pkcs11,tpm", "comma-separated providers")
 	flag.StringVar(&o.serve, "serve", "", "be the vault of this folder until SIGTERM, and profile from SIGUSR1 on, to -profile")
 	flag.StringVar(&o.profile, "profile", "", "see -serve; without it: keep the profile of the parts here")
+	flag.IntVar(&o.boxes, "island", 0, "boxes of an island with a relay: logins in an open loop, at -rate for -for, and nothing else")
+	flag.IntVar(&o.rate, "rate", 250, "logins begun a second, see -island")
+	flag.DurationVar(&o.period, "for", 10*time.Minute, "see -island")
+	flag.IntVar(&o.callers, "callers", 64, "connections to the relay, see -island")
 	flag.Parse()
 	if o.tokens == "" {
 		o.tokens = o.strongroomd
@@ -66,6 +75,14 @@ func run(ctx context.Context, o options) (err error) {
 			return err
 		}
 		defer os.RemoveAll(o.dir)
+	}
+	if o.boxes > 0 {
+		f, err := measureOpen(ctx, o)
+		if err != nil {
+			return err
+		}
+		f.print(os.Stdout)
+		return f.judge()
 	}
 	b := &bench{options: o}
 	if b.floor, err = measureFloor(); err != nil {

@@ -40,7 +40,12 @@ func newBox(i *Island, number int) *Box {
 }
 
 // URL is where its relay serves.
-func (b *Box) URL() string { return "https://" + b.at(publicPort) }
+func (b *Box) URL() string {
+	if b.island.Plain {
+		return "http://" + b.at(publicPort)
+	}
+	return "https://" + b.at(publicPort)
+}
 
 // Admin is where it shows metrics and status.
 func (b *Box) Admin() string { return "http://" + b.at(adminPort) }
@@ -103,8 +108,11 @@ func (b *Box) listen(cmd *exec.Cmd, said io.Reader, log io.WriteCloser, ended, s
 func (b *Box) command() *exec.Cmd {
 	i := b.island
 	args := append([]string{"serve", "--data", b.Data, "--listen", b.at(publicPort), "--admin", b.at(adminPort),
-		"--tls-cert", i.certificate.file, "--tls-key", i.certificate.key, "--passphrase-file", i.path("passphrase"), "--log-format", "json",
+		"--passphrase-file", i.path("passphrase"), "--log-format", "json",
 		"--address-per-second", noLimit, "--address-burst", noLimit, "--account-per-second", noLimit, "--account-burst", noLimit}, i.Flags...)
+	if !i.Plain {
+		args = append(args, "--tls-cert", i.certificate.file, "--tls-key", i.certificate.key)
+	}
 	if i.Boxes == 1 {
 		args = append(args, "--issuer-key", i.path("issuer.pem"))
 		for name, value := range i.Rules {
@@ -125,6 +133,13 @@ func (b *Box) running() bool {
 	default:
 		return true
 	}
+}
+
+// PID is the process's.
+func (b *Box) PID() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.cmd.Process.Pid
 }
 
 // Runs tells whether the process runs.

@@ -41,6 +41,7 @@ type Config struct {
 	Flags   []string       // of every serve, beside ours
 	Rules   map[string]any // of the fleet, as the ceremony's plan names them
 
+	Plain   bool // HTTP without TLS, on loopback
 	Network *link.Network
 	Say     func(string, ...any)
 }

@@ -18,7 +18,12 @@ type Network struct {
 	first  int     // the last part of the first box's
 	spaces *spaces // nil: loopback addresses
 	lines  map[pair]*Line
+	bare   int // the boxes' port, where there are no lines
 }
+
+func localOf(pid int) string { return fmt.Sprintf("127.%d.%d", 1+pid/256%254, pid%256) }
+
+func firstOf(count int) int { return 2 + count%30*8 }
 
 // serial tells a process's networks apart.
 var serial atomic.Int32
@@ -45,11 +50,7 @@ func New(boxes, port int, seed uint64, say func(string, ...any)) (*Network, erro
 
 // build lays the lines; no spaces: between loopback addresses.
 func build(boxes, port int, seed uint64, s *spaces) (*Network, error) {
-	pid, count := os.Getpid(), int(serial.Add(1))
-	n := &Network{
-		boxes: boxes, spaces: s, lines: map[pair]*Line{},
-		local: fmt.Sprintf("127.%d.%d", 1+pid/256%254, pid%256), first: 2 + count%30*8,
-	}
+	n := &Network{boxes: boxes, spaces: s, lines: map[pair]*Line{}, local: localOf(os.Getpid()), first: firstOf(int(serial.Add(1)))}
 	for from := range boxes {
 		for to := range boxes {
 			if from == to {
@@ -62,6 +63,12 @@ func build(boxes, port int, seed uint64, s *spaces) (*Network, error) {
 		}
 	}
 	return n, nil
+}
+
+// Bare is a network of loopback addresses without lines: boxes reach one
+// another at their own addresses, and nothing is between them.
+func Bare(boxes, port int) *Network {
+	return &Network{boxes: boxes, local: localOf(os.Getpid()), first: firstOf(int(serial.Add(1))), bare: port}
 }
 
 // lay makes the line by which one box reaches another.
@@ -105,7 +112,12 @@ func (n *Network) face(box int) string {
 }
 
 // Address is where box from is told that box to listens: the line between them.
-func (n *Network) Address(from, to int) string { return n.lines[pair{from, to}].Address() }
+func (n *Network) Address(from, to int) string {
+	if l := n.lines[pair{from, to}]; l != nil {
+		return l.Address()
+	}
+	return net.JoinHostPort(n.Host(to), fmt.Sprint(n.bare))
+}
 
 // Command is a command that runs at a box's place.
 func (n *Network) Command(box int, program string, args ...string) *exec.Cmd {
