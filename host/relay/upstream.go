@@ -21,16 +21,20 @@ import (
 const (
 	lookEvery  = 500 * time.Millisecond
 	lookWithin = time.Second
-	idleBoxes  = 64 // connections kept open to each box
+	idleBoxes  = 64                    // connections kept open to each box
+	upWithin   = 5 * time.Second       // a request waits for a box that can be asked: an island chooses a leader in less
+	upLook     = 50 * time.Millisecond // and is offered again
 )
 
 // Upstream carries requests to an island's boxes, each behind a relay of its
 // own, for a relay on another machine. Any box takes any request; the one that
 // leads carries it out.
 //
-// A request whose box dies or falls silent is sent to another one, in the same
-// bytes: the vault's rules charge it once and answer it alike. So a client
-// behind it notices no more than the time that the island takes.
+// A request that reached no box is taken to another one. Once its bytes may
+// have arrived somewhere it is not: where that box dies or falls silent, the
+// client hears that the outcome is unknown. Only the client can send the same
+// attempt again and know that it does; a second copy on our own would have it
+// believe an answer that is about the first.
 type Upstream struct {
 	boxes  []*upstreamBox
 	client *http.Client
@@ -139,31 +143,48 @@ func (b *upstreamBox) state() context.Context {
 	return b.alive
 }
 
-// errNext: this box has no answer; another may have one.
+// errNext: the request did not reach this box.
 var errNext = errors.New("relay: ask another box")
 
 // Ask is a relay's Vault.
 func (u *Upstream) Ask(ctx context.Context, r Request) (wire.Reply, error) {
-	first, sent := int(u.turn.Add(1)), false
+	patience := time.NewTimer(upWithin)
+	defer patience.Stop()
+	for {
+		reply, left, err := u.askAny(ctx, r)
+		switch {
+		case err == nil:
+			return reply, nil
+		case left:
+			return reply, fmt.Errorf("relay: a box may have carried it out: %w", err)
+		}
+		select {
+		case <-time.After(upLook):
+		case <-patience.C:
+			return reply, fmt.Errorf("%w: %w", ErrDown, err)
+		case <-ctx.Done():
+			return reply, fmt.Errorf("%w: %w", ErrDown, ctx.Err())
+		case <-u.ctx.Done():
+			return reply, ErrDown
+		}
+	}
+}
+
+// askAny offers the request to each box that is up, in turn, until one has it.
+func (u *Upstream) askAny(ctx context.Context, r Request) (reply wire.Reply, left bool, err error) {
+	first := int(u.turn.Add(1))
+	err = errNext
 	for n := range u.boxes {
 		b := u.boxes[(first+n)%len(u.boxes)]
 		alive := b.state()
 		if alive.Err() != nil {
 			continue
 		}
-		reply, left, err := u.askBox(ctx, alive, b, r)
-		sent = sent || left
-		if err == nil {
-			return reply, nil
-		}
-		if ctx.Err() != nil {
-			break
+		if reply, left, err = u.askBox(ctx, alive, b, r); err == nil || left {
+			return reply, left, err
 		}
 	}
-	if sent {
-		return wire.Reply{}, errors.New("relay: no box answered, and one may have acted")
-	}
-	return wire.Reply{}, ErrDown
+	return reply, false, err
 }
 
 // askBox sends the request to one box; left: bytes of it may have arrived.

@@ -108,14 +108,42 @@ func TestUpstreamMinorityDown(t *testing.T) {
 }
 
 // A box that took the request and fell silent is given up when it is not
-// healthy any more, and another one gets the same bytes.
+// healthy any more. Whether it acted is not known, and said so; the client's
+// next one goes elsewhere.
 func TestUpstreamSilentBox(t *testing.T) {
 	silent, well := newUpstreamRig(t, "silent"), newUpstreamRig(t, "well")
 	u := newUpstreamOf(t, silent, well)
-	for silent.asked.Load() == 0 {
-		if reply, err := u.Ask(t.Context(), sealedRequest); err != nil || string(reply.Sealed) != "well sealed" {
+	unknown := 0
+	for range 4 {
+		reply, err := u.Ask(t.Context(), sealedRequest)
+		switch {
+		case err == nil && string(reply.Sealed) == "well sealed":
+		case err != nil && !errors.Is(err, ErrDown):
+			unknown++
+		default:
 			t.Fatalf("%q, %v", reply.Sealed, err)
 		}
+	}
+	if unknown != 1 || silent.asked.Load() != 1 {
+		t.Errorf("%d unknown outcomes, and the silent box was asked %d times", unknown, silent.asked.Load())
+	}
+}
+
+// While no box can be asked a request waits: an island that chooses another
+// leader costs nobody a refusal.
+func TestUpstreamWaitsForABox(t *testing.T) {
+	box := newUpstreamRig(t, "box")
+	box.code = wire.CodeUnavailable
+	box.status.Store(http.StatusServiceUnavailable)
+	u := newUpstreamOf(t, box)
+	go func() {
+		for box.asked.Load() < 3 {
+			time.Sleep(time.Millisecond)
+		}
+		box.status.Store(0)
+	}()
+	if reply, err := u.Ask(t.Context(), sealedRequest); err != nil || string(reply.Sealed) != "box sealed" {
+		t.Errorf("%q, %v", reply.Sealed, err)
 	}
 }
 
@@ -137,7 +165,9 @@ func TestUpstreamRefusals(t *testing.T) {
 	} {
 		box.code = c.code
 		box.status.Store(int32(c.status))
-		reply, err := u.Ask(t.Context(), sealedRequest)
+		ctx, cancel := context.WithTimeout(t.Context(), 4*upLook)
+		reply, err := u.Ask(ctx, sealedRequest)
+		cancel()
 		if (err == nil) != (c.want == nil) || errors.Is(err, ErrDown) != (c.want == ErrDown) || reply.Refused != c.reply {
 			t.Errorf("%s: %+v, %v", c.code, reply, err)
 		}
@@ -146,7 +176,9 @@ func TestUpstreamRefusals(t *testing.T) {
 	for u.Healthy() == nil {
 		time.Sleep(time.Millisecond)
 	}
-	if _, err := u.Ask(t.Context(), sealedRequest); !errors.Is(err, ErrDown) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*upLook)
+	defer cancel()
+	if _, err := u.Ask(ctx, sealedRequest); !errors.Is(err, ErrDown) {
 		t.Error(err)
 	}
 }

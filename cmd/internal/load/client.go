@@ -166,6 +166,18 @@ func (a *account) loginOver(s *server, line net.Conn) error {
 	return a.login()
 }
 
+// resync learns after a login that failed which attempt is the account's last.
+func (a *account) resync(ctx context.Context, s *server) {
+	tokens, err := s.tokens(a.name)
+	if err != nil {
+		return
+	}
+	v := &client.Vault{URL: s.url, Pin: s.pin, Account: a.name, Tokens: client.Tokens(tokens)}
+	if status, err := v.Status(ctx); err == nil {
+		a.generation, a.slot = status.Generation, status.Slot
+	}
+}
+
 // trip posts one sealed request and opens its answer.
 func (a *account) trip(p prepared, sealed []byte, e *channel.Exchange) (*wire.Answer, error) {
 	body, err := a.post(p.tokens.Relay, sealed)

@@ -163,6 +163,9 @@ func (r *openRun) drive(ctx context.Context, relay *server, accounts []*account,
 				late := time.Since(d.at)
 				err := d.account.loginOver(relay, line)
 				took := time.Since(d.at)
+				if err != nil {
+					d.account.resync(ctx, relay)
+				}
 				mu.Lock()
 				r.late = max(r.late, late)
 				if err != nil {
