@@ -2,8 +2,10 @@ package backup
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
+	mathrand "math/rand/v2"
 	"runtime"
 	"sync"
 
@@ -77,10 +79,11 @@ func (b *run) feed(ctx context.Context, work, order chan<- *item) error {
 		}
 	}
 	bases := b.bases
+	var some []*item
 	for {
 		it, err := b.found.next(b.full)
 		if errors.Is(err, io.EOF) {
-			return nil
+			return b.hand(ctx, some, work, order)
 		}
 		if err != nil {
 			return err
@@ -92,20 +95,54 @@ func (b *run) feed(ctx context.Context, work, order chan<- *item) error {
 			continue
 		}
 		it.ready = make(chan struct{})
-		to := []chan<- *item{order, work}
 		it.also = it.Kind == scan.KindFile && !it.database && !b.link(it)
-		if it.database || it.also {
-			close(it.ready)
-			to = to[:1]
-		}
-		for _, c := range to {
-			select {
-			case c <- it:
-			case <-ctx.Done():
-				return context.Cause(ctx)
+		if some = append(some, it); len(some) == itemsShuffled {
+			if err := b.hand(ctx, some, work, order); err != nil {
+				return err
 			}
+			some = nil
 		}
 	}
+}
+
+// itemsShuffled is how many items are worked on in an order that is drawn.
+//
+// Attack: the storage knows somebody's files and asks in which order they
+// stand, by their names. Where packs are full depends on the sizes of what
+// comes after each other, so the number of packs and their padding tell.
+const itemsShuffled = 64
+
+// hand hands out some items: to order as they are, which fits into it whole, so
+// that nobody waits for a reader here who waits for a later item; then shuffled
+// to work.
+func (b *run) hand(ctx context.Context, some []*item, work, order chan<- *item) error {
+	var toDo []*item
+	for _, it := range some {
+		if it.database || it.also {
+			close(it.ready)
+		} else {
+			toDo = append(toDo, it)
+		}
+	}
+	if err := give(ctx, order, some); err != nil {
+		return err
+	}
+	var seed [32]byte
+	rand.Read(seed[:])
+	mathrand.New(mathrand.NewChaCha8(seed)).Shuffle(len(toDo), func(i, j int) { toDo[i], toDo[j] = toDo[j], toDo[i] })
+	return give(ctx, work, toDo)
+}
+
+// give sends all, unless ctx ends first.
+func give[T any](ctx context.Context, to chan<- T, all []T) error {
+	for _, x := range all {
+		select {
+		case to <- x:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
 }
 
 // do does what an item needs before it can be entered. Its error ends the

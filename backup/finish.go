@@ -52,10 +52,10 @@ const headTries = 8
 // one goes after it. If what took it can not be read, the chain is broken
 // there and this device goes on under a new identity.
 func (b *run) putHead(ctx context.Context, ref pack.SnapshotRef, indexes []pack.IndexRef) (*pack.HeadAt, error) {
-	if err := b.claim.stands(ctx); err != nil {
-		return nil, err
-	}
 	for range headTries {
+		if err := b.claim.stands(ctx); err != nil {
+			return nil, err
+		}
 		h := pack.Head{Device: b.device, Sequence: 1, TimeNanos: b.opt.Now().UnixNano(), Indexes: union(indexes, b.taken)}
 		if b.own != nil {
 			h.Sequence, h.Parent = b.own.Sequence+1, b.own.Hash

@@ -149,9 +149,14 @@ func (s scene) play(t *testing.T, world *stage, decisions []decision, fine bool)
 		}()
 	}
 	played := order.play(decisions)
+	// Who sleeps for a week between his look at his claim and his head, and
+	// dies before he can take that head back, leaves a snapshot that he never
+	// called one. It is damage: check names it, and prune waits.
+	torn := s.week() && slices.ContainsFunc(decisions, func(d decision) bool { return d.kill })
+	x.torn = torn
 	x.audit(fmt.Sprint("after ", decisions))
 	for _, d := range []int{0, 2} {
-		if err := x.do(t.Context(), "prune", x.st, x.devices[d], now); err != nil {
+		if err := x.do(t.Context(), "prune", x.st, x.devices[d], now); err != nil && !(torn && errors.Is(err, ErrIncomplete)) {
 			t.Error(decisions, err)
 		}
 	}
@@ -232,20 +237,23 @@ func (x *stage) audit(when string) {
 	refs, more, err := r.pack.SnapshotsOf(ctx, heads, damage)
 	// A head that came when its claim was gone may name index objects that
 	// are: nobody misses them, and the next prune names them no more.
-	more = slices.DeleteFunc(more, func(d *pack.Damage) bool { return x.slept && strings.HasPrefix(d.Object, "i/") })
+	more = slices.DeleteFunc(more, func(d *pack.Damage) bool { return (x.slept || x.torn) && strings.HasPrefix(d.Object, "i/") })
 	if err != nil || len(more) > 0 {
 		x.t.Error(when, more, err)
 	}
 	live := map[string]bool{}
 	for _, ref := range refs {
 		m, err := r.pack.Manifest(ctx, ref)
+		if err != nil && x.torn {
+			continue
+		}
 		if err != nil {
 			x.t.Error(when, err)
 			continue
 		}
 		id := info(m).ID
 		live[id] = true
-		if err := x.read(r, m, x.shadows[id]); err != nil {
+		if err := x.read(r, m, x.shadows[id]); err != nil && !(x.torn && x.shadows[id] == nil) {
 			x.t.Errorf("%s: snapshot %s: %v", when, id, err)
 		}
 	}

@@ -268,7 +268,7 @@ func TestStorageCanNotTellFilesOfOneSizeClass(t *testing.T) {
 // first or the last is not seen in the order of the packs' sizes. It would be,
 // of a writer that keeps the order.
 func TestStorageCanNotTellTheOrderOfFiles(t *testing.T) {
-	n := soak.Size(60, 1000)
+	n := soak.Size(60, 2500)
 	if raceEnabled {
 		n = 60
 	}

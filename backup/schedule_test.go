@@ -78,6 +78,7 @@ type stage struct {
 	gone    map[string]bool   // guarded by mu: that a forget dropped, or may have
 	tally   tally             // guarded by mu
 	slept   bool              // guarded by mu: a backup came when its claim was gone
+	torn    bool              // and may have died before it took its head back
 }
 
 type actor struct {
@@ -95,7 +96,7 @@ func newStage(t *testing.T, seed uint64) *stage {
 		rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(len(x.pool))}).Read(b)
 		x.pool = append(x.pool, b)
 	}
-	x.home = t.TempDir()
+	x.home = quickFolder(t)
 	for i := range 3 {
 		d := &actor{root: filepath.Join(x.home, fmt.Sprint(i), "data"), state: filepath.Join(x.home, fmt.Sprint(i), "state")}
 		if err := os.MkdirAll(d.root, 0o755); err != nil {
