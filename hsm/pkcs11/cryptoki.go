@@ -17,6 +17,7 @@ type cryptoki interface {
 	FindObjectsFinal(p11.SessionHandle) error
 	GetAttributeValue(p11.SessionHandle, p11.ObjectHandle, []*p11.Attribute) ([]*p11.Attribute, error)
 	CreateObject(p11.SessionHandle, []*p11.Attribute) (p11.ObjectHandle, error)
+	CopyObject(p11.SessionHandle, p11.ObjectHandle, []*p11.Attribute) (p11.ObjectHandle, error)
 	DestroyObject(p11.SessionHandle, p11.ObjectHandle) error
 
 	GenerateKey(p11.SessionHandle, []*p11.Mechanism, []*p11.Attribute) (p11.ObjectHandle, error)

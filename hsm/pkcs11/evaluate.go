@@ -49,7 +49,7 @@ func (s *session) makeWrapped(wrapMechanism uint) (blob, public []byte, err erro
 	}
 	public = point.BytesCompressed()
 	body := keyBlob{uint32(wrapMechanism), public, inner}.body()
-	sum, err := s.sum(keyInput(body))
+	sum, err := s.sumBy(s.keys.wrapMAC, keyInput(body))
 	return append(body, sum...), public, err
 }
 
@@ -66,7 +66,7 @@ func (h *HSM) MultiplyWrapped(g hal.Group, wrapped, point []byte) (product []byt
 	err = h.use(func(s *session) error {
 		// The sum first: a swapped public element or a flipped byte gets no
 		// evaluation, and no riddle of the token's.
-		want, err := s.sum(keyInput(body))
+		want, err := s.sumBy(s.keys.wrapMAC, keyInput(body))
 		if err != nil {
 			return err
 		}

@@ -33,7 +33,7 @@ type HSM struct {
 	memory  pair.Memory // of two data objects
 }
 
-var _ hal.HAL = (*HSM)(nil)
+var _ hal.Mover = (*HSM)(nil)
 
 // Create makes the vault's root keys in a token that the vendor's tool
 // initialised, and which holds none yet (ErrExists).

@@ -33,10 +33,11 @@ func memoryName(at int) string { return fmt.Sprintf("strongroom memory %d", at) 
 
 // keys are handles under one login.
 type keys struct {
-	mu              sync.Mutex // guards what follows
-	found           bool
-	wrap, seal, mac object
-	named           map[string]namedKey
+	mu            sync.Mutex // guards what follows
+	found         bool
+	wrap, wrapMAC object // of OPRF keys; wrapMAC is mac in an island of one
+	seal, mac     object
+	named         map[string]namedKey
 }
 
 type namedKey struct {
@@ -63,8 +64,22 @@ func (k *keys) find(s *session) (err error) {
 	if k.mac, err = s.single(p11.CKO_SECRET_KEY, macName); err != nil {
 		return err
 	}
-	k.found = true
-	return nil
+	k.wrapMAC = k.mac
+	island, err := s.find(labelled(p11.CKO_SECRET_KEY, islandMACName))
+	if err == nil && len(island) > 0 {
+		if k.wrap, err = s.single(p11.CKO_SECRET_KEY, islandWrapName); err == nil {
+			k.wrapMAC, err = s.single(p11.CKO_SECRET_KEY, islandMACName)
+		}
+	}
+	k.found = err == nil
+	return err
+}
+
+// forget has the keys looked up again.
+func (k *keys) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.found, k.named = false, map[string]namedKey{}
 }
 
 func labelled(class uint, label string) template {
@@ -83,6 +98,12 @@ func (s *session) single(class uint, label string) (object, error) {
 		return 0, fmt.Errorf("%w: %q is not there", errNoObject, label)
 	case 1:
 		return found[0], nil
+	}
+	if class != p11.CKO_DATA { // what an interrupted Lock leaves beside its copy
+		locked, err := s.find(append(labelled(class, label), attribute(p11.CKA_EXTRACTABLE, false)))
+		if err != nil || len(locked) == 1 && len(found) == 2 {
+			return append(locked, 0)[0], err
+		}
 	}
 	return 0, fmt.Errorf("%w: there are two of %q", ErrObject, label)
 }
@@ -193,11 +214,15 @@ func (s *session) makeNamed(name string, signs bool, tried *bool) error {
 			return hal.ErrKeyExists
 		}
 	}
+	moves, err := s.movable()
+	if err != nil {
+		return err
+	}
 	*tried = true
 	label := nameLabel(name, signs)
 	place := []*p11.Attribute{attribute(p11.CKA_TOKEN, true), attribute(p11.CKA_LABEL, label), attribute(p11.CKA_ID, []byte(label))}
 	public := publicKey(append(place, attribute(p11.CKA_VERIFY, signs))...)
-	_, _, err := s.generatePair(public, privateKey(false, signs, place...))
+	_, _, err = s.generatePair(public, privateKey(moves, signs, place...))
 	return err
 }
 

@@ -119,8 +119,10 @@ var sharedX = template{
 }
 
 // sum is HMAC-SHA256 (RFC 2104) in the token.
-func (s *session) sum(input []byte) ([]byte, error) {
-	if err := s.ctx.SignInit(s.handle, mechanism(p11.CKM_SHA256_HMAC, nil), s.keys.mac); err != nil {
+func (s *session) sum(input []byte) ([]byte, error) { return s.sumBy(s.keys.mac, input) }
+
+func (s *session) sumBy(key object, input []byte) ([]byte, error) {
+	if err := s.ctx.SignInit(s.handle, mechanism(p11.CKM_SHA256_HMAC, nil), key); err != nil {
 		return nil, answered("C_SignInit (HMAC)", err)
 	}
 	b, err := s.ctx.Sign(s.handle, input)
