@@ -14,12 +14,14 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"strongroom/client"
 	"strongroom/cmd/internal/ceremony"
 	"strongroom/cmd/internal/serve"
+	"strongroom/host/node"
 	"strongroom/hsm/soft"
 	"strongroom/protocol/bundle"
 	"strongroom/protocol/wire"
@@ -268,5 +270,72 @@ func TestNoMajority(t *testing.T) {
 	i.begin()
 	if status, err := i.client(0, "anna").Status(t.Context()); err != nil || status.State != wire.StateLive {
 		t.Fatalf("after a cold start: %+v, %v", status, err)
+	}
+}
+
+// What does not belong together is refused before a box is opened, and the
+// words say what to do.
+func TestIslandRefused(t *testing.T) {
+	i := holdCeremony(t, 3)
+	file, nodeKey := filepath.Join(i.plan.Boxes[0].Data, "vault", serve.IslandFileName), filepath.Join(i.plan.Boxes[0].Data, "vault", serve.NodeKeyName)
+	good, err := os.ReadFile(file)
+	must(t, err)
+	key, err := os.ReadFile(nodeKey)
+	must(t, err)
+	refused := func(want error, words string) {
+		t.Helper()
+		s, err := serve.Start(t.Context(), i.config(0))
+		if err == nil {
+			s.Stop()
+		}
+		if !errors.Is(err, want) || !strings.Contains(err.Error(), words) {
+			t.Errorf("%s: %v", words, err)
+		}
+	}
+	must(t, os.WriteFile(file, good[:len(good)/2], 0o600))
+	refused(serve.ErrIslandFile, "does not parse")
+	must(t, os.WriteFile(file, bytes.Replace(good, fmt.Appendf(nil, "%x", i.fleet.ID), bytes.Repeat([]byte("0"), 32), 1), 0o600))
+	refused(serve.ErrIslandFile, "it is of the fleet 0000")
+	must(t, os.Remove(file))
+	refused(serve.ErrIslandFile, "it is not there")
+	must(t, os.WriteFile(file, good, 0o600))
+
+	must(t, os.Remove(nodeKey))
+	refused(serve.ErrNodeKey, "was made now, and has the pin")
+	refused(serve.ErrNodeKey, "has the pin")
+	must(t, os.WriteFile(nodeKey, []byte("no key"), 0o600))
+	refused(serve.ErrNodeKey, "does not parse")
+	must(t, os.WriteFile(nodeKey, key, 0o600))
+
+	// Another box's HSM under this one's name: the box says who it is.
+	at := filepath.Join(i.plan.Boxes[0].Data, "vault", "hsm")
+	must(t, os.Rename(at, at+".away"))
+	must(t, os.CopyFS(at, os.DirFS(filepath.Join(i.plan.Boxes[1].Data, "vault", "hsm"))))
+	if s, err := serve.Start(t.Context(), i.config(0)); err == nil {
+		<-s.Done()
+		if err := s.Stop(); !errors.Is(err, node.ErrOtherBox) {
+			t.Errorf("another box's HSM: %v", err)
+		}
+	} else if !errors.Is(err, serve.ErrDamaged) {
+		t.Errorf("another box's HSM: %v", err)
+	}
+	must(t, os.RemoveAll(at))
+	must(t, os.Rename(at+".away", at))
+
+	l, err := net.Listen("tcp", i.plan.Boxes[0].Address)
+	must(t, err)
+	defer l.Close()
+	refused(syscall.EADDRINUSE, "Give another --peer-listen")
+
+	alone := config(t.TempDir())
+	alone.PeerListen = "127.0.0.1:1"
+	if _, err := serve.Start(t.Context(), alone); !errors.Is(err, serve.ErrNoVault) || !strings.Contains(err.Error(), "ceremony") {
+		t.Errorf("an empty folder: %v", err)
+	}
+	alone.PeerListen = ""
+	start(t, alone).Stop()
+	alone.PeerListen = "127.0.0.1:1"
+	if _, err := serve.Start(t.Context(), alone); !errors.Is(err, serve.ErrUsage) {
+		t.Errorf("an island of one: %v", err)
 	}
 }

@@ -1,8 +1,10 @@
 package serve
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"strongroom/host/peer"
@@ -124,7 +126,29 @@ func warning(boxes []StatusBox) string {
 			roots[b.RootAt] = b.Root
 		}
 	}
-	return ""
+	return missing(boxes)
+}
+
+// missing says how far an island is from standing still.
+func missing(boxes []StatusBox) string {
+	var names []string
+	for _, b := range boxes {
+		if !b.Heard {
+			names = append(names, cmp.Or(b.Name, short(b.Box)))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	spare := len(boxes) - len(names) - (len(boxes)/2 + 1)
+	what := "no majority is left that it hears"
+	switch {
+	case spare == 0:
+		what = "with one more gone requests stop"
+	case spare > 0:
+		what = fmt.Sprintf("%d more may go before requests stop", spare)
+	}
+	return fmt.Sprintf("this box does not hear %s; %s", strings.Join(names, ", "), what)
 }
 
 // view is what is known of an island: what this box says, what the leader's
