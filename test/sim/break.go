@@ -3,6 +3,7 @@ package sim
 import (
 	"time"
 
+	"strongroom/hsm/hsmtest"
 	"strongroom/protocol/wire"
 )
 
@@ -30,7 +31,7 @@ func (s *Sim) breaks(p *process, plan Plan, end time.Duration) {
 			}
 		}
 		copies[b.number] = append(copies[b.number], b.backup())
-		switch dice := s.rand.IntN(10); {
+		switch dice := s.rand.IntN(13); {
 		case dice < 3:
 			s.crashes(b, nil)
 		case dice < 5 && plan.Put:
@@ -38,20 +39,98 @@ func (s *Sim) breaks(p *process, plan Plan, end time.Duration) {
 		case dice < 7:
 			s.cuts(b)
 		case dice == 7:
-			s.jumps(b)
+			s.jumps(b, plan)
 		case dice == 8: // SIGSTOP, or a virtual machine that moves
 			s.Counts.SlowHSMs++
 			b.paused = s.now + s.between(0, 3*time.Second)
-		default:
+		case dice == 9:
 			s.slow(b)
+		case dice == 10:
+			s.fails(b)
+		case dice == 11:
+			s.wipes(b)
+		default:
+			s.blackout(plan, copies)
 		}
+	}
+}
+
+// fails has a box's HSM lose one of its next calls, done or not: the box may
+// stop for it.
+func (s *Sim) fails(b *box) {
+	if !b.up() || !s.mayFall(b) {
+		return
+	}
+	s.Counts.HSMs++
+	b.mayStop = true
+	left, kind := 1+s.rand.IntN(8), hsmtest.Cut+hsmtest.FaultKind(s.rand.IntN(2))
+	b.holder.Judge(func() hsmtest.Fault {
+		if left--; left == 0 {
+			return hsmtest.Fault{Kind: kind}
+		}
+		return hsmtest.Fault{}
+	})
+	life := b.life
+	s.after(2*time.Second, func() {
+		if b.life == life { // it took no harm
+			b.holder.Judge(nil)
+			b.mayStop = false
+		}
+	})
+}
+
+// wipes gives a box an empty disk.
+func (s *Sim) wipes(b *box) {
+	if len(s.boxes) == 1 || !b.up() || !s.mayFall(b) {
+		return
+	}
+	s.Counts.Wipes++
+	b.crash()
+	b.disk = newDisk()
+	b.note("box %d gets an empty disk", b.number)
+	s.after(s.between(0, 2*time.Second), b.restart)
+}
+
+// blackout cuts the power of all boxes at once; a minority comes back with
+// disks of before, if the plan has that. Where nobody resumes as who he was,
+// custodians start the island again.
+func (s *Sim) blackout(plan Plan, copies [][]backup) {
+	if s.Counts.Blackouts > 0 { // one is enough of a pause for a run
+		return
+	}
+	s.Counts.Blackouts++
+	s.note("all boxes crash")
+	older := 0 // of those that have lost what they had, a minority
+	for _, b := range s.boxes {
+		if !b.votes() {
+			older++
+		}
+	}
+	for _, b := range s.boxes {
+		b.crash()
+		if n := len(copies[b.number]); plan.Put && n > 0 && older < (len(s.boxes)-1)/2 {
+			older++
+			s.Counts.Rollbacks++
+			b.putBack(copies[b.number][s.rand.IntN(n)])
+		}
+		s.after(s.between(0, 2*time.Second), b.restart)
+	}
+	if len(s.boxes) > 1 {
+		s.start(func(p *process) {
+			for range 60 {
+				p.sleep(3 * time.Second)
+				if s.leader() != nil || s.coldStart() {
+					return
+				}
+			}
+		})
 	}
 }
 
 // votes tells whether a box counts for a majority: it is up, has a vote, and
 // knows of no change that needs the votes of members who are no more.
 func (b *box) votes() bool {
-	return b.up() && !b.report.Changing && (b.report.Role == wire.RoleFollower || b.report.Role == wire.RoleCandidate || b.report.Role == wire.RoleLeader)
+	return b.up() && !b.mayStop && !b.report.Changing && (b.report.Role == wire.RoleFollower || b.report.Role == wire.RoleCandidate || b.report.Role == wire.RoleLeader)
 }
 
 // mayFall tells whether a box may go down and a majority stays: one that
@@ -84,9 +163,10 @@ func (s *Sim) crashes(b *box, copies []backup) {
 
 // jumps has a box's clock wrong: by little, or, where a majority stays right,
 // by much. Time is the median.
-func (s *Sim) jumps(b *box) {
+func (s *Sim) jumps(b *box, plan Plan) {
 	s.Counts.Jumps++
-	if b.number < (len(s.boxes)-1)/2 {
+	// A box's own time does not go back: after such a jump it makes no checkpoint for as long.
+	if b.number < (len(s.boxes)-1)/2 && !plan.Compare {
 		b.skew = s.between(-time.Hour, time.Hour)
 	} else {
 		b.skew = s.between(-time.Second, time.Second)

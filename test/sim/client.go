@@ -58,7 +58,7 @@ func (c *client) send(sealed []byte, e *channel.Exchange, o operation, then func
 	a := c.account
 	line := a.begin(o)
 	got := false
-	again := func() { a.begin(o) }
+	again := func(since time.Duration) { a.begin(o).call = since }
 	a.post(sealed, again, func(r wire.Reply) {
 		if got {
 			return

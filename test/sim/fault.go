@@ -24,10 +24,11 @@ var calm = faults{net: 2 * time.Millisecond, disk: 2 * time.Millisecond, hsm: 2 
 
 // Counts of what a run had to survive.
 type Counts struct {
-	Crashes, Kills, Restarts, Rollbacks, Wipes     int
+	Crashes, Blackouts, Restarts, Rollbacks, Wipes int
+	HSMs                                           int // calls of one that got lost
 	Cuts, Drops, Repeats, Late, Corrupt            int
 	LostAnswers, Replays, Spreads, Jumps, SlowHSMs int
-	Taken, Refused                                 int // starts that a box refused
+	Refused                                        int // starts
 	Leaders                                        int // times that another box led
 	Logins, Registrations, Guesses, Deletions      int
 	Retries, Fatals, ColdStarts                    int
@@ -35,7 +36,7 @@ type Counts struct {
 
 // Faults is their number.
 func (c Counts) Faults() int {
-	return c.Crashes + c.Kills + c.Rollbacks + c.Wipes + c.Cuts + c.Drops + c.Repeats + c.Late + c.Corrupt +
+	return c.Crashes + c.Blackouts + c.HSMs + c.Rollbacks + c.Wipes + c.Cuts + c.Drops + c.Repeats + c.Late + c.Corrupt +
 		c.LostAnswers + c.Replays + c.Spreads + c.Jumps + c.SlowHSMs
 }
 

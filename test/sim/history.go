@@ -54,6 +54,7 @@ func linearizable(history []*entry, won func(slot uint64) int) error {
 // nothing, that ask for a slot which another attempt had, and the later of
 // those that ask for the same thing as one that was carried out.
 func open(history []*entry, won func(slot uint64) int) (kept []entry) {
+	history = slices.SortedStableFunc(slices.Values(history), func(a, b *entry) int { return cmp.Compare(a.call, b.call) })
 	first := map[operation]bool{}
 	for _, e := range history {
 		if !e.known {

@@ -16,7 +16,7 @@ type relay struct {
 // out perhaps once more.
 type sent struct {
 	sealed []byte
-	again  func()
+	again  func(since time.Duration)
 }
 
 const (
@@ -26,7 +26,8 @@ const (
 )
 
 // post gives a request to some box's node, and the answer to its client.
-func (s *Sim) post(sealed []byte, again func(), answer func(wire.Reply)) {
+func (s *Sim) post(sealed []byte, again func(since time.Duration), answer func(wire.Reply)) {
+	since := s.now
 	deliver := func(r wire.Reply) {
 		if s.chance(s.faults.lost) {
 			s.Counts.LostAnswers++
@@ -34,12 +35,13 @@ func (s *Sim) post(sealed []byte, again func(), answer func(wire.Reply)) {
 		}
 		s.after(s.between(100*time.Microsecond, s.faults.net), func() { answer(r) })
 	}
-	s.enter(sealed, deliver)
+	twice := func() { again(since) }
+	s.enter(sealed, twice, deliver)
 	if s.chance(s.faults.spread) {
 		s.Counts.Spreads++
-		again()
+		again(since)
 		for range 1 + s.rand.IntN(3) {
-			s.enter(sealed, deliver)
+			s.enter(sealed, twice, deliver)
 		}
 	}
 	if len(s.relay.kept) < keptMax {
@@ -50,21 +52,23 @@ func (s *Sim) post(sealed []byte, again func(), answer func(wire.Reply)) {
 	if s.chance(s.faults.replay) {
 		s.Counts.Replays++
 		old := s.relay.kept[s.rand.IntN(len(s.relay.kept))]
-		old.again()
-		s.enter(old.sealed, func(wire.Reply) {})
+		old.again(since)
+		s.enter(old.sealed, func() {}, func(wire.Reply) {})
 	}
 }
 
 // enter brings a request to the node of any box.
-func (s *Sim) enter(sealed []byte, answer func(wire.Reply)) {
+func (s *Sim) enter(sealed []byte, twice func(), answer func(wire.Reply)) {
 	b := s.boxes[s.rand.IntN(len(s.boxes))]
 	s.after(s.between(100*time.Microsecond, s.faults.net), func() {
-		b.route(sealed, s.now+nodePatience, answer)
+		b.route(sealed, s.now+nodePatience, twice, answer)
 	})
 }
 
 // route takes a request to the leader's node, and looks for one for a while.
-func (b *box) route(sealed []byte, until time.Duration, answer func(wire.Reply)) {
+// A box that answers "elsewhere" may have carried it out, and lost the lead
+// before it could answer: so it is carried out perhaps twice.
+func (b *box) route(sealed []byte, until time.Duration, twice func(), answer func(wire.Reply)) {
 	if !b.up() {
 		return
 	}
@@ -76,12 +80,13 @@ func (b *box) route(sealed []byte, until time.Duration, answer func(wire.Reply))
 		}
 		b.after(nodeLooks, func() {
 			if b.life == life {
-				b.route(sealed, until, answer)
+				b.route(sealed, until, twice, answer)
 			}
 		})
 	}
 	reply := func(r wire.Reply) {
 		if r.Refused == wire.CodeElsewhere {
+			twice()
 			later()
 			return
 		}
