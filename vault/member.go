@@ -126,6 +126,11 @@ func (g *group) change(v *Vault, e consensus.Entry) {
 			delete(g.members, m)
 		}
 	}
+	// Written at once: after a power cut of all boxes nobody else could tell
+	// that members who are no more need not be asked.
+	state := g.raft.State()
+	state.Commit = max(state.Commit, e.Index)
+	g.note(v, journalRecord{State: &state})
 }
 
 // handOver has another voter lead, before this box stops.

@@ -33,6 +33,7 @@ type box struct {
 	jobs    map[int]vault.Job
 	jobsRun int
 	report  wire.IslandReport
+	settled time.Duration // since then it has a vote, and no change is under way
 	replies map[uint64]func(wire.Reply)
 	asked   uint64
 	order   []byte        // of the custodians, for the next Step
@@ -268,6 +269,9 @@ func (b *box) hear(r wire.IslandReport) {
 		b.note("box %d is %s of term %d, leader %x", b.number, r.Role, r.Term, r.Leader[:2])
 	}
 	b.report = r
+	if !b.hasVote() {
+		b.settled = b.now
+	}
 	b.judge.root(b, r)
 }
 

@@ -95,17 +95,19 @@ func (s *Sim) wipes(b *box) {
 // disks of before, if the plan has that. Where nobody resumes as who he was,
 // custodians start the island again.
 func (s *Sim) blackout(plan Plan, copies [][]backup) {
-	if s.Counts.Blackouts > 0 { // one is enough of a pause for a run
-		return
-	}
-	s.Counts.Blackouts++
-	s.note("all boxes crash")
 	older := 0 // of those that have lost what they had, a minority
 	for _, b := range s.boxes {
 		if !b.votes() {
 			older++
 		}
 	}
+	// One is enough of a pause for a run. Boxes that resume as who they were can
+	// not be ordered to begin anew: without a majority of them all were over.
+	if s.Counts.Blackouts > 0 || !s.Files && older > (len(s.boxes)-1)/2 {
+		return
+	}
+	s.Counts.Blackouts++
+	s.note("all boxes crash")
 	for _, b := range s.boxes {
 		b.crash()
 		if n := len(copies[b.number]); plan.Put && n > 0 && older < (len(s.boxes)-1)/2 {
@@ -127,10 +129,17 @@ func (s *Sim) blackout(plan Plan, copies [][]backup) {
 	}
 }
 
+// settling is how long a box may need to write down that it has a vote.
+const settling = time.Second
+
+func (b *box) hasVote() bool {
+	return !b.report.Changing && (b.report.Role == wire.RoleFollower || b.report.Role == wire.RoleCandidate || b.report.Role == wire.RoleLeader)
+}
+
 // votes tells whether a box counts for a majority: it is up, has a vote, and
 // knows of no change that needs the votes of members who are no more.
 func (b *box) votes() bool {
-	return b.up() && !b.mayStop && !b.report.Changing && (b.report.Role == wire.RoleFollower || b.report.Role == wire.RoleCandidate || b.report.Role == wire.RoleLeader)
+	return b.up() && !b.mayStop && b.hasVote() && b.now > b.settled+settling
 }
 
 // mayFall tells whether a box may go down and a majority stays: one that

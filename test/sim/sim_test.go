@@ -90,7 +90,7 @@ func TestStorms(t *testing.T) {
 // file, their HSM's memory of before (P3).
 func TestRollbacks(t *testing.T) {
 	least := soak.Size(rollbacksEveryday, 2000)
-	sum, _ := seeds(t, "TestRollbacks", least/2, rollbacks)
+	sum, _ := seeds(t, "TestRollbacks", least, rollbacks)
 	tried(t, "P3", "boxes put back in simulation", sum.Rollbacks, least)
 }
 
