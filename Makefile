@@ -12,7 +12,7 @@ BUILD := CGO_ENABLED=0 $(GO) build -trimpath
 FUZZ_TIME ?= 15s
 TOOLS := .cache/bin/versitygw .cache/bin/rclone .cache/bin/kubernetes
 
-.PHONY: help build demo test fuzz soak bench bench-go bench-login bench-backup load bench-scale check tools clean go
+.PHONY: help build demo test fuzz soak bench bench-go bench-login bench-backup bench-island load bench-scale check tools clean go
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -51,6 +51,9 @@ bench-login: build ## a vault under 64 clients, with each kind of HSM (SMALL=1: 
 	CGO_ENABLED=1 $(GO) build -trimpath -tags pkcs11 -o .cache/bin/strongroomd-pkcs11 ./cmd/strongroomd
 	CGO_ENABLED=1 $(GO) build -trimpath -tags pkcs11 -o .cache/bin/load ./cmd/internal/load
 	.cache/bin/load -strongroomd-pkcs11 .cache/bin/strongroomd-pkcs11 $(if $(SMALL),-logins 40 -rounds 1) $(LOAD_FLAGS)
+
+bench-island: go ## guesses that an island of three commits in a second, 512 callers, real fsyncs; channel and OPAQUE left out
+	@$(GO) test -run '^$$' -bench IslandDebits -benchtime 5s ./vault
 
 load: build ## logins in an open loop, 250/s for ten minutes, an island of five and a relay on this machine (SMALL=1: 50/s for 30 s)
 	@CGO_ENABLED=0 $(GO) build -trimpath -o .cache/bin/load ./cmd/internal/load

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"testing"
 
+	"strongroom/host/node"
 	"strongroom/hsm/hsmtest"
 	"strongroom/protocol/bundle"
 	"strongroom/protocol/channel"
@@ -28,6 +29,7 @@ type island struct {
 	keys       *hsmtest.Keys
 	queue      []wire.Received // of To
 	cut        func(from, to int) bool
+	logs       []*node.Log // real ones beside the disks, of a benchmark
 	steps      int
 }
 
@@ -130,6 +132,9 @@ func (s *island) step(ticks uint32) (busy bool) {
 		if o.Fatal != nil {
 			b.fatal, b.Vault = o.Fatal, nil
 			continue
+		}
+		if s.logs != nil {
+			must(s.TB, s.logs[i].Append(o.Append))
 		}
 		must(s.TB, b.disk.Append(o.Append))
 		b.durable = b.disk.Last()

@@ -51,8 +51,10 @@ func (l *journaled) write(m *pb.Message) {
 		if i > l.last()+1 {
 			panic(fmt.Sprintf("entry %d does not follow entry %d", i, l.last()))
 		}
-		n := i - l.base.Index - 1
-		l.entries = append(l.entries[:n:n], e)
+		if n := i - l.base.Index - 1; n < uint64(len(l.entries)) {
+			l.entries = l.entries[:n:n] // what Entries gave out stays as it was: append makes a new array
+		}
+		l.entries = append(l.entries, e)
 	}
 }
 
