@@ -100,7 +100,7 @@ func (c *signCommand) Run(s streams) error {
 	if text, err = paper.encode(); err != nil {
 		return err
 	}
-	if err := ceremony.Replace(c.File, text); err != nil {
+	if err := ceremony.ReplaceFile(c.File, text); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(s.out, "\n%s signed; %d of %d have, and %d must.\n", custodian.Card.Name, paper.signed(), len(paper.fleet.Custodians), paper.fleet.Quorum)

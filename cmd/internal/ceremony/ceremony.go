@@ -368,8 +368,8 @@ func DigestOfFile(path string) (Digest, error) {
 	return Digest(hex.EncodeToString(hash.Sum(nil))), err
 }
 
-// Replace replaces a file whole, so that either the old or the new one is read.
-func Replace(path string, b []byte) error {
+// ReplaceFile replaces a file whole, so that either the old or the new one is read.
+func ReplaceFile(path string, b []byte) error {
 	beside := path + ".new"
 	if err := os.RemoveAll(beside); err != nil {
 		return err
