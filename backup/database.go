@@ -120,11 +120,15 @@ func (b *run) snapshot(ctx context.Context, it *item, image *chunk.Image) (*chun
 	defer spool.Close()
 	sent := make(chan error, 1)
 	go func() { sent <- b.drain(spool) }()
-	s := &scanner{b: b, image: image, spool: spool}
+	s := &scanner{b: b, image: image, spool: spool, old: b.r.openLastPages(b.state, it.Full, snap.PageBytes)}
+	defer s.old.close()
+	s.last = b.r.newLastPages(b.state, it.Full, snap.PageBytes, s.old)
 	err = s.all(ctx, snap)
 	if closed := snap.Close(); err == nil {
 		err = closed
 	}
+	s.last.end()
+	b.lasts = append(b.lasts, s.last)
 	spool.End()
 	if failed := <-sent; failed != nil {
 		err = failed
@@ -151,73 +155,12 @@ func (b *run) drain(spool *chunk.Spool) (err error) {
 	}
 }
 
-// scanner turns changed pages into groups.
-type scanner struct {
-	b       *run
-	image   *chunk.Image
-	spool   *chunk.Spool
-	pages   []uint32
-	hashes  []chunk.Hash
-	data    []byte
-	changed int
-}
-
-// all scans every page, then reads again the pages that are to be stored
-// once more so that a restore stays cheap: in the same transaction.
-func (s *scanner) all(ctx context.Context, snap *scan.Snapshot) error {
-	s.image.StartLayer()
-	err := snap.Each(ctx, func(number uint32, page []byte) error {
-		s.b.report.BytesRead += int64(len(page))
-		hash := s.b.r.pack.PageHash(page)
-		if known, ok := s.image.Hash(number); ok && known == hash {
-			return nil
-		}
-		s.changed++
-		return s.page(number, hash, page)
-	})
-	if err = errors.Join(err, s.flush()); err != nil {
-		return err
-	}
-	stale := s.image.Stale()
-	s.image.StartLayer()
-	if err := snap.Some(ctx, stale, func(number uint32, page []byte) error {
-		return s.page(number, s.b.r.pack.PageHash(page), page)
-	}); err != nil {
-		return err
-	}
-	return s.flush()
-}
-
-func (s *scanner) page(number uint32, hash chunk.Hash, page []byte) error {
-	s.pages = append(s.pages, number)
-	s.hashes = append(s.hashes, hash)
-	s.data = append(s.data, page...)
-	if len(s.pages) < s.image.GroupPages() {
-		return nil
-	}
-	return s.flush()
-}
-
-// flush ends a group.
-func (s *scanner) flush() error {
-	if len(s.pages) == 0 {
-		return nil
-	}
-	id := s.b.r.pack.SegmentID(pack.KindPages, s.data)
-	if err := s.image.AddGroup(id, s.pages, s.hashes); err != nil {
-		return err
-	}
-	err := s.spool.Put(chunk.Block{ID: id, Data: s.data})
-	s.pages, s.hashes, s.data = s.pages[:0], s.hashes[:0], s.data[:0]
-	return err
-}
-
 // databaseEntry makes a database's entry from its image and stores the
 // segments that describe it.
 func (b *run) databaseEntry(it *item, image *chunk.Image) error {
 	d := &pack.Database{PageBytes: image.PageBytes, Pages: image.Pages, Layers: []pack.Layer{}}
 	for _, l := range image.Layers() {
-		out := pack.Layer{Coding: pack.CodingWhole, Pages: l.Pages}
+		out := pack.Layer{Coding: l.Coding, Pages: l.Pages}
 		var hashes []pack.ID
 		for _, h := range l.Hashes {
 			ids, err := b.w.AddBytes(pack.KindPageHash, h)
@@ -226,7 +169,7 @@ func (b *run) databaseEntry(it *item, image *chunk.Image) error {
 			}
 			hashes = append(hashes, ids...)
 		}
-		runs, err := b.w.AddBytes(pack.KindRuns, pack.AppendRuns(nil, l.Runs))
+		runs, err := b.w.AddBytes(pack.KindRuns, encodeRuns(l))
 		if err != nil {
 			return err
 		}
@@ -243,4 +186,11 @@ func (b *run) databaseEntry(it *item, image *chunk.Image) error {
 	it.entry = it.newEntry(pack.EntryDatabase)
 	it.entry.Size, it.entry.Database, it.entry.Attributes = int64(d.PageBytes)*int64(d.Pages), d, b.attributes(it.Full)
 	return nil
+}
+
+func encodeRuns(l chunk.Layer) []byte {
+	if l.Coding == pack.CodingDifference {
+		return pack.AppendGroupRuns(nil, l.Runs)
+	}
+	return pack.AppendRuns(nil, l.Runs[0])
 }

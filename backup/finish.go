@@ -38,6 +38,9 @@ func (b *run) finish(ctx context.Context) error {
 	if err := b.r.pack.DropOldHeads(ctx, head); err != nil {
 		b.warn(b.r.st.Location(), "old heads were not deleted: "+err.Error())
 	}
+	for _, l := range b.lasts {
+		l.keep()
+	}
 	if err := b.keep.keep(); err != nil {
 		b.warn(b.state.folder, "the local state was not kept, the next backup reads everything: "+err.Error())
 	}

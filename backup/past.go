@@ -86,15 +86,23 @@ func (r *Repository) image(ctx context.Context, d *pack.Database) (*chunk.Image,
 	}
 	m := chunk.NewImage(d.PageBytes, d.Pages)
 	for _, l := range d.Layers {
-		runs, err := pack.ParseRuns(join(idsOf(l.Runs, texts), parts), l.Pages)
-		if err != nil {
+		out := chunk.Layer{Coding: l.Coding, Groups: idsOf(l.Groups, texts), Hashes: [][]byte{join(idsOf(l.Hashes, texts), parts)}}
+		if out.Runs, err = parseRuns(l, join(idsOf(l.Runs, texts), parts)); err != nil {
 			return nil, err
 		}
-		if err := m.AddStored(runs, idsOf(l.Groups, texts), join(idsOf(l.Hashes, texts), parts), r.pack.Size); err != nil {
+		if err := m.AddStored(out, r.pack.Size); err != nil {
 			return nil, err
 		}
 	}
 	return m, nil
+}
+
+func parseRuns(l pack.Layer, text []byte) ([][]pack.Run, error) {
+	if l.Coding == pack.CodingDifference {
+		return pack.ParseGroupRuns(text, l.Pages)
+	}
+	runs, err := pack.ParseRuns(text, l.Pages)
+	return [][]pack.Run{runs}, err
 }
 
 // texts reads segments whole into memory.

@@ -14,6 +14,7 @@ type Repository struct {
 	st       store.Store
 	pack     *pack.Repo
 	stateKey [sha256.Size]byte // of the local state's checksum
+	pagesKey [sha256.Size]byte // of the last pages in it
 }
 
 // Create makes a repository in an empty storage; ErrRepository if it is not.
@@ -37,15 +38,22 @@ func Open(ctx context.Context, st store.Store, key Key) (*Repository, error) {
 	return newRepository(st, p, key)
 }
 
-const labelState = "strongroom/v1/backup/state"
+// Purposes of keys for what stays on the device.
+const (
+	labelState = "strongroom/v1/backup/state"
+	labelPages = "strongroom/v1/backup/pages"
+)
 
 func newRepository(st store.Store, p *pack.Repo, key Key) (*Repository, error) {
-	id := p.ID()
-	k, err := hkdf.Key(sha256.New, key[:], id[:], labelState, sha256.Size) // RFC 5869
-	if err != nil {
-		return nil, err
+	r, id := &Repository{st: st, pack: p}, p.ID()
+	for label, to := range map[string]*[sha256.Size]byte{labelState: &r.stateKey, labelPages: &r.pagesKey} {
+		k, err := hkdf.Key(sha256.New, key[:], id[:], label, sha256.Size) // RFC 5869
+		if err != nil {
+			return nil, err
+		}
+		*to = [sha256.Size]byte(k)
 	}
-	return &Repository{st: st, pack: p, stateKey: [sha256.Size]byte(k)}, nil
+	return r, nil
 }
 
 // ID is the repository's id, random and not secret.

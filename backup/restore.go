@@ -54,6 +54,9 @@ type restore struct {
 	names    []string // of the manifest's roots, under the target
 	goals    []*goal
 	uses     map[pack.ID][]use
+	levels   [][]pack.ID    // what is to be read, see chunk.Group.Level
+	level    int            // that is being read
+	unnamed  []string       // files to be removed
 	found    []*pack.Damage // by the index: which segments are gone and why
 	listLost bool           // so that not even the names of some files are known
 	meter    *meter
@@ -92,6 +95,13 @@ type goal struct {
 	part  fs.FileInfo // the unfinished file that an interrupted restore left; nil if none
 	done  []bool      // which segments that has
 
+	due    []int    // of a database's levels: groups not yet written; restore.mu while they come in
+	bases  *os.File // of a database with differences: what they lean on
+	broken bool     // a level was not all there
+	goesOn bool     // with the bases that an interrupted restore left
+
+	unfinished bool // and left for the next restore
+
 	opening sync.Mutex  // its temporary file
 	begun   atomic.Bool // has a temporary file
 }
@@ -101,6 +111,14 @@ type use struct {
 	goal   *goal
 	offset int64        // in a file
 	group  *chunk.Group // of a database
+}
+
+// level is when a use's segment is read.
+func (u use) level() int {
+	if u.group == nil {
+		return 0
+	}
+	return u.group.Level
 }
 
 // Restore writes a snapshot ("latest", an id or the beginning of one) below
@@ -330,6 +348,9 @@ func (j *restore) close() {
 		if f != nil {
 			f.Close()
 		}
+	}
+	for _, g := range j.goals {
+		j.closeBases(g)
 	}
 	if j.root != nil {
 		j.root.Close()

@@ -14,11 +14,9 @@ import (
 	"strongroom/backup/pack"
 )
 
-// errPage: a group of a database holds a page that its hash does not know.
-var errPage = errors.New("backup: a page is not the one that was backed up")
-
 // write makes folders, then writes every segment where it belongs, reading
-// each pack once. What is whole when the storage breaks stays.
+// each pack once, and once more for each level of a database's differences.
+// What is whole when the storage breaks stays.
 func (j *restore) write(ctx context.Context) error {
 	j.meter.phase(PhaseFiles)
 	if err := j.makeFolders(); err != nil {
@@ -27,18 +25,15 @@ func (j *restore) write(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	j.startSettler(cancel)
-	var ids []pack.ID
 	for _, g := range j.goals {
 		if g.lost || g.kept || g.first != nil {
 			continue
 		}
-		need, err := j.begin(g)
-		if err != nil {
+		if err := j.begin(g); err != nil {
 			return errors.Join(local(ErrTarget, err), j.settleAll())
 		}
-		ids = append(ids, need...)
 	}
-	fault := j.r.pack.ReadAll(ctx, ids, j.segment)
+	fault := j.readLevels(ctx)
 	if err := j.settleAll(); err != nil {
 		return local(ErrTarget, err)
 	}
@@ -46,39 +41,6 @@ func (j *restore) write(ctx context.Context) error {
 		return nil
 	}
 	return j.lose(ctx, fault)
-}
-
-// begin makes ready for a goal's segments and gives them in order.
-func (j *restore) begin(g *goal) (ids []pack.ID, err error) {
-	switch g.entry.Kind {
-	case pack.EntryFile:
-		g.parts = len(g.ids)
-		for i, id := range g.ids {
-			if !g.isDone(i) && !j.isHole(g, id) {
-				j.uses[id] = append(j.uses[id], use{goal: g, offset: int64(i) * chunk.FileBytes})
-				ids = append(ids, id)
-			}
-		}
-	case pack.EntryDatabase:
-		err = g.image.Groups(func(group chunk.Group) error {
-			if g.parts++; !g.isDone(g.parts - 1) {
-				j.uses[group.ID] = append(j.uses[group.ID], use{goal: g, group: &group})
-				ids = append(ids, group.ID)
-			}
-			return nil
-		})
-	default:
-		return nil, nil // folders are there, links come last
-	}
-	g.left = len(ids)
-	j.meter.update(false, func(p *Progress) {
-		p.FilesTotal++
-		p.BytesTotal += g.entry.Size
-	})
-	if err == nil && g.left == 0 {
-		err = j.complete(g)
-	}
-	return ids, err
 }
 
 // makeFolders makes the folder of every goal.
@@ -147,6 +109,9 @@ func isNotDir(err error) bool {
 // segment writes one segment to all its places. Called by several goroutines.
 func (j *restore) segment(id pack.ID, plain []byte) error {
 	for _, u := range j.uses[id] {
+		if u.level() != j.level || u.goal.broken {
+			continue
+		}
 		if err := j.writeUse(u, plain); err != nil {
 			return local(ErrTarget, fmt.Errorf("%s: %w", j.full(u.goal), err))
 		}
@@ -172,7 +137,7 @@ func (j *restore) writeUse(u use, plain []byte) error {
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
-	if !j.lastOf(u.goal) {
+	if !j.lastOf(u) {
 		return f.Close()
 	}
 	return j.whole(u.goal, f)
@@ -212,11 +177,14 @@ func solidBytes(b []byte) (n int) {
 func allZero(b []byte) bool { return bytes.Equal(b, chunk.Zeros[:len(b)]) }
 
 // lastOf counts a segment that is written, and tells whether it was the last.
-func (j *restore) lastOf(g *goal) bool {
+func (j *restore) lastOf(u use) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	g.left--
-	return g.left == 0
+	if u.group != nil {
+		u.goal.due[u.group.Level]--
+	}
+	u.goal.left--
+	return u.goal.left == 0
 }
 
 // openTemp opens a goal's temporary file, a new one the first time.
@@ -247,31 +215,6 @@ func (j *restore) openTemp(g *goal) (*os.File, error) {
 		g.begun.Store(true)
 	}
 	return f, err
-}
-
-// writePages writes the live pages of a group, neighbours in one write, and
-// proves each against its hash.
-func (j *restore) writePages(f *os.File, u use, plain []byte) error {
-	size := int(u.goal.image.PageBytes)
-	if len(plain) != size*len(u.group.Pages) {
-		return errPage
-	}
-	for i := 0; i < len(u.group.Pages); {
-		if !u.group.Live[i] {
-			i++
-			continue
-		}
-		from := i
-		for ; i < len(u.group.Pages) && u.group.Live[i] && u.group.Pages[i] == u.group.Pages[from]+uint32(i-from); i++ {
-			if j.r.pack.PageHash(plain[i*size:(i+1)*size]) != u.group.Hashes[i] {
-				return fmt.Errorf("%w: page %d", errPage, u.group.Pages[i])
-			}
-		}
-		if _, err := f.WriteAt(plain[from*size:i*size], int64(u.group.Pages[from]-1)*int64(size)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // complete finishes a file that needs no segment: it has none, or an

@@ -57,6 +57,7 @@ type run struct {
 	past   map[string]*pack.Database // databases of earlier snapshots; nil until asked for
 	leave  scan.Patterns
 	hole   pack.ID // of chunk.Zeros
+	lasts  []*lastPagesWriter
 
 	mu     sync.Mutex
 	report BackupReport // guarded by mu while workers run

@@ -65,12 +65,17 @@ func (c *segmentCache) read(ctx context.Context, id pack.ID) ([]byte, error) {
 	if err == nil || !errors.Is(err, pack.ErrDamaged) && !errors.Is(err, pack.ErrUnknownSegment) {
 		return b, err
 	}
-	c.loadMu.Lock()
-	defer c.loadMu.Unlock()
-	if _, _, load := c.repo.LoadIndex(ctx); load != nil {
-		return nil, load
+	if err := c.reload(ctx); err != nil {
+		return nil, err
 	}
 	return c.repo.Read(ctx, id)
+}
+
+func (c *segmentCache) reload(ctx context.Context) error {
+	c.loadMu.Lock()
+	defer c.loadMu.Unlock()
+	_, _, err := c.repo.LoadIndex(ctx)
+	return err
 }
 
 // keep counts a segment that was read, and lets go of the ones used longest

@@ -121,19 +121,19 @@ func (s *state) image(path string, f *seen) *chunk.Image {
 	return m
 }
 
-// sweep deletes what is remembered of other roots, images that belong to
-// none of the databases (full paths), and what a killed run left.
+// sweep deletes what is remembered of other roots, images and last pages that
+// belong to none of the databases (full paths), and what a killed run left.
 func (s *state) sweep(roots, databases []string) {
 	live := map[string]bool{}
 	for _, root := range roots {
 		live[stateFile(root)] = true
 	}
 	for _, path := range databases {
-		live[imageFile(path)] = true
+		live[imageFile(path)], live[lastPagesFile(path)] = true, true
 	}
 	entries, _ := os.ReadDir(s.folder)
 	for _, e := range entries {
-		for _, prefix := range []string{statePrefix, imagePrefix, itemsPrefix} {
+		for _, prefix := range []string{statePrefix, imagePrefix, itemsPrefix, lastPagesPrefix} {
 			if strings.HasPrefix(e.Name(), prefix) && !live[e.Name()] {
 				os.Remove(filepath.Join(s.folder, e.Name()))
 			}

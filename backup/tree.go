@@ -95,7 +95,11 @@ type pageMap struct {
 	groups []pack.ID
 	group  []uint32 // of each page, 1 more than its place in groups; 0: zeros
 	place  []uint32 // in the group, pages
+
+	patched *patched // of the pages whose group is inPatched; nil if there are none
 }
+
+const inPatched = 1<<32 - 1
 
 // File opens a file or database for reading; nothing needs to be closed.
 func (t *Tree) File(ctx context.Context, n *Node) (*File, error) {
@@ -107,12 +111,12 @@ func (t *Tree) File(ctx context.Context, n *Node) (*File, error) {
 	case n.entry.Content != nil:
 		f.ids, err = t.r.pack.IDs(ctx, *n.entry.Content)
 	default:
-		f.pages, err = t.r.pageMap(ctx, n.entry.Database)
+		f.pages, err = t.r.pageMap(ctx, n.entry.Database, t.cache)
 	}
 	return f, err
 }
 
-func (r *Repository) pageMap(ctx context.Context, d *pack.Database) (*pageMap, error) {
+func (r *Repository) pageMap(ctx context.Context, d *pack.Database, cache *segmentCache) (*pageMap, error) {
 	image, err := r.image(ctx, d)
 	if err != nil {
 		return nil, err
@@ -120,11 +124,15 @@ func (r *Repository) pageMap(ctx context.Context, d *pack.Database) (*pageMap, e
 	if !image.Whole() {
 		return nil, chunk.ErrImage
 	}
-	p := &pageMap{bytes: int64(d.PageBytes), group: make([]uint32, d.Pages), place: make([]uint32, d.Pages)}
+	p := &pageMap{bytes: int64(d.PageBytes), group: make([]uint32, d.Pages), place: make([]uint32, d.Pages), patched: newPatched(cache, image)}
 	return p, image.Groups(func(g chunk.Group) error {
 		p.groups = append(p.groups, g.ID)
 		for i, page := range g.Pages {
-			if g.Live[i] {
+			switch {
+			case !g.Live[i]:
+			case g.Bases != nil:
+				p.group[page-1] = inPatched
+			default:
 				p.group[page-1], p.place[page-1] = uint32(len(p.groups)), uint32(i)
 			}
 		}
@@ -169,8 +177,12 @@ func (f *File) at(ctx context.Context, offset int64) ([]byte, error) {
 	if page >= int64(len(f.pages.group)) {
 		return nil, nil
 	}
-	if f.pages.group[page] == 0 { // SQLite's lock page
+	switch f.pages.group[page] {
+	case 0: // SQLite's lock page
 		return make([]byte, f.pages.bytes-within), nil
+	case inPatched:
+		b, err := f.pages.patched.page(ctx, uint32(page)+1)
+		return after(b, within), err
 	}
 	segment, err := f.cache.get(ctx, f.pages.groups[f.pages.group[page]-1])
 	whole := after(segment, int64(f.pages.place[page])*f.pages.bytes)

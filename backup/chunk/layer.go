@@ -1,13 +1,16 @@
 package chunk
 
 import (
+	"bytes"
+
 	"strongroom/backup/pack"
 )
 
 // Layer is one layer as a repository stores it.
 type Layer struct {
+	Coding uint8 // pack.CodingWhole or pack.CodingDifference
 	Pages  uint32
-	Runs   []pack.Run
+	Runs   [][]pack.Run // of the whole layer; one list for each group of differences
 	Groups []pack.ID
 	Hashes [][]byte // joined they are the hash of each page in order
 }
@@ -28,12 +31,19 @@ func (m *Image) Layers() (out []Layer) {
 }
 
 func (m *Image) store(l layer) (out Layer) {
+	if l.differ {
+		out.Coding = pack.CodingDifference
+	}
 	var hashes []byte
 	groups := 0
 	for _, g := range m.groups[l.start:l.end] {
 		out.Groups = append(out.Groups, g.id)
+		if l.differ || len(out.Runs) == 0 {
+			out.Runs = append(out.Runs, nil)
+		}
+		runs := &out.Runs[len(out.Runs)-1]
 		for at := g.start; at < g.end; at++ {
-			out.Runs = appendPage(out.Runs, m.pages[at])
+			*runs = appendPage(*runs, m.pages[at])
 			hashes = append(hashes, m.hashes[at][:]...)
 		}
 		out.Pages += uint32(g.end - g.start)
@@ -55,34 +65,34 @@ func appendPage(runs []pack.Run, page uint32) []pack.Run {
 	return append(runs, pack.Run{First: page, Count: 1})
 }
 
-// AddStored adds a layer as a repository stores it; groupBytes gives the
-// size of each group's segment. ErrImage if its parts do not fit.
-func (m *Image) AddStored(runs []pack.Run, groups []pack.ID, hashes []byte, groupBytes func(pack.ID) (int, bool)) error {
+// AddStored adds a layer as a repository stores it, but for Pages; groupBytes
+// gives the size of each group's segment. ErrImage if its parts do not fit.
+func (m *Image) AddStored(l Layer, groupBytes func(pack.ID) (int, bool)) error {
 	count := 0
-	for _, r := range runs {
-		count += int(r.Count)
+	for _, runs := range l.Runs {
+		for _, r := range runs {
+			count += int(r.Count)
+		}
 	}
+	hashes := bytes.Join(l.Hashes, nil)
 	if len(hashes) != count*len(Hash{}) {
 		return ErrImage // before anything of that size is made
 	}
+	if l.Coding == pack.CodingDifference {
+		return m.addDifferences(l, hashes, groupBytes)
+	}
 	pages := make([]uint32, 0, count)
-	for _, r := range runs {
-		for i := range r.Count {
-			pages = append(pages, r.First+i)
-		}
+	for _, runs := range l.Runs {
+		pages = appendPages(pages, runs)
 	}
 	m.StartLayer()
-	for _, id := range groups {
+	for _, id := range l.Groups {
 		size, ok := groupBytes(id)
 		n := size / int(m.PageBytes)
 		if !ok || size%int(m.PageBytes) != 0 || n > len(pages) {
 			return ErrImage
 		}
-		sums := make([]Hash, n)
-		for i := range sums {
-			sums[i] = Hash(hashes[i*len(Hash{}):])
-		}
-		if err := m.AddGroup(id, pages[:n], sums); err != nil {
+		if err := m.AddGroup(id, pages[:n], splitHashes(hashes, n)); err != nil {
 			return err
 		}
 		pages, hashes = pages[n:], hashes[n*len(Hash{}):]
@@ -93,31 +103,40 @@ func (m *Image) AddStored(runs []pack.Run, groups []pack.ID, hashes []byte, grou
 	return nil
 }
 
-// Group is a segment of pages that a restore needs.
-type Group struct {
-	ID     pack.ID
-	Pages  []uint32 // numbers of all its pages, in order
-	Hashes []Hash
-	Live   []bool // which of them the database holds
-}
-
-// Groups gives the groups that hold a live page.
-func (m *Image) Groups(group func(Group) error) error {
-	for _, g := range m.groups {
-		out := Group{ID: g.id, Pages: m.pages[g.start:g.end], Hashes: m.hashes[g.start:g.end], Live: make([]bool, g.end-g.start)}
-		any := false
-		for i := range out.Live {
-			out.Live[i] = m.isNewest(g.start + i)
-			any = any || out.Live[i]
+func (m *Image) addDifferences(l Layer, hashes []byte, groupBytes func(pack.ID) (int, bool)) error {
+	if len(l.Runs) != len(l.Groups) {
+		return ErrImage
+	}
+	m.StartDifferences()
+	for i, id := range l.Groups {
+		pages := appendPages(nil, l.Runs[i])
+		size, ok := groupBytes(id)
+		if !ok {
+			return ErrImage
 		}
-		if !any {
-			continue
-		}
-		if err := group(out); err != nil {
+		if err := m.AddDifference(id, size, pages, splitHashes(hashes, len(pages))); err != nil {
 			return err
 		}
+		hashes = hashes[len(pages)*len(Hash{}):]
 	}
 	return nil
+}
+
+func appendPages(pages []uint32, runs []pack.Run) []uint32 {
+	for _, r := range runs {
+		for i := range r.Count {
+			pages = append(pages, r.First+i)
+		}
+	}
+	return pages
+}
+
+func splitHashes(b []byte, n int) []Hash {
+	out := make([]Hash, n)
+	for i := range out {
+		out[i] = Hash(b[i*len(Hash{}):])
+	}
+	return out
 }
 
 // lockByte is where SQLite locks; the page that holds it is never used
@@ -134,11 +153,11 @@ func (m *Image) Whole() bool {
 	return true
 }
 
-// ReadPages is how many pages a restore reads.
+// ReadPages is how many pages a restore reads, and differences of their size.
 func (m *Image) ReadPages() (n int) {
-	for _, g := range m.groups {
-		if m.live(g) > 0 {
-			n += g.end - g.start
+	for i, need := range m.needed(nil) {
+		if need {
+			n += m.weight(m.groups[i])
 		}
 	}
 	return n

@@ -6,12 +6,21 @@ import (
 	"strongroom/backup/pack"
 )
 
+// imageVersion begins what Bytes gives. 0, the first byte of a page size, began
+// it before there were differences.
+const imageVersion = 2
+
 // Bytes is the image for the local state: only ParseImage reads it.
 func (m *Image) Bytes() []byte {
-	b := binary.BigEndian.AppendUint32(nil, m.PageBytes)
+	b := binary.BigEndian.AppendUint32([]byte{imageVersion}, m.PageBytes)
 	b = binary.BigEndian.AppendUint32(b, m.Pages)
 	b = binary.AppendUvarint(b, uint64(len(m.layers)))
 	for _, l := range m.layers {
+		coding := uint64(pack.CodingWhole)
+		if l.differ {
+			coding = pack.CodingDifference
+		}
+		b = binary.AppendUvarint(b, coding)
 		b = binary.AppendUvarint(b, uint64(l.end-l.start))
 		for _, g := range m.groups[l.start:l.end] {
 			b = m.appendGroup(b, g)
@@ -22,6 +31,9 @@ func (m *Image) Bytes() []byte {
 
 func (m *Image) appendGroup(b []byte, g group) []byte {
 	b = append(b, g.id[:]...)
+	if g.bases != nil {
+		b = binary.AppendUvarint(b, uint64(g.bytes))
+	}
 	b = binary.AppendUvarint(b, uint64(g.end-g.start))
 	last := uint32(0)
 	for at := g.start; at < g.end; at++ {
@@ -62,15 +74,17 @@ func (c *cursor) number(limit uint64) int {
 // ParseImage reads what Bytes gave. ErrImage for anything else.
 func ParseImage(b []byte) (*Image, error) {
 	c := &cursor{b: b}
+	version := c.bytes(1)[0]
 	pageBytes, pages := binary.BigEndian.Uint32(c.bytes(4)), binary.BigEndian.Uint32(c.bytes(4))
-	if c.bad || !PageBytesValid(pageBytes) || uint64(pages) > uint64(len(b)) {
+	if c.bad || version != imageVersion || !PageBytesValid(pageBytes) || uint64(pages) > uint64(len(b)) {
 		return nil, ErrImage // every page takes more than a byte here
 	}
 	m := NewImage(pageBytes, pages)
 	for range c.number(uint64(len(b))) {
-		m.StartLayer()
+		differ := c.number(pack.CodingDifference) == pack.CodingDifference
+		m.startLayer(differ)
 		for range c.number(uint64(len(c.b))) {
-			if err := c.group(m); err != nil {
+			if err := c.group(m, differ); err != nil {
 				return nil, err
 			}
 		}
@@ -81,8 +95,11 @@ func ParseImage(b []byte) (*Image, error) {
 	return m, nil
 }
 
-func (c *cursor) group(m *Image) error {
-	id := pack.ID(c.bytes(len(pack.ID{})))
+func (c *cursor) group(m *Image, differ bool) error {
+	id, size := pack.ID(c.bytes(len(pack.ID{}))), 0
+	if differ {
+		size = c.number(pack.SegmentBytesMax)
+	}
 	n := c.number(uint64(m.GroupPages()))
 	pages, hashes := make([]uint32, n), make([]Hash, n)
 	last := 0
@@ -95,6 +112,9 @@ func (c *cursor) group(m *Image) error {
 	}
 	if c.bad {
 		return ErrImage
+	}
+	if differ {
+		return m.AddDifference(id, size, pages, hashes)
 	}
 	return m.AddGroup(id, pages, hashes)
 }

@@ -72,16 +72,17 @@ type Database struct {
 
 // Codings of a layer's pages.
 const (
-	CodingWhole = 0 // whole pages
-	CodingDiff  = 1 // differences against the layers below: reserved
+	CodingWhole      = 0 // whole pages
+	CodingDifference = 1 // differences against the layers below
 )
 
 // Layer is a set of pages. Groups hold them in the order of the runs: each
-// segment of KindPages is some whole pages back to back.
+// segment of KindPages is some whole pages back to back, or what seal.Difference
+// says of some pages by their newest copies in the layers below, all back to back.
 type Layer struct {
 	Coding uint8  `cbor:"1,keyasint"`
 	Pages  uint32 `cbor:"2,keyasint"` // in this layer
-	Runs   Refs   `cbor:"3,keyasint"` // KindRuns, their plaintexts joined
+	Runs   Refs   `cbor:"3,keyasint"` // KindRuns, their plaintexts joined: of the layer, or of each group of differences
 	Groups Refs   `cbor:"4,keyasint"` // KindPages
 	Hashes Refs   `cbor:"5,keyasint"` // KindPageHash: PageHash of each page in order, joined
 }
@@ -188,7 +189,7 @@ func checkDatabase(e *Entry, fault func(error, string) *UnknownEntry) *UnknownEn
 		return fault(ErrMalformed, "a database of impossible size")
 	}
 	for _, l := range d.Layers {
-		if l.Coding != CodingWhole {
+		if l.Coding > CodingDifference {
 			return fault(ErrUnknownKind, fmt.Sprintf("database with pages of unknown coding %d", l.Coding))
 		}
 	}

@@ -115,3 +115,24 @@ func FuzzRuns(f *testing.F) {
 		}
 	})
 }
+
+func FuzzGroupRuns(f *testing.F) {
+	for _, groups := range [][][]Run{{{{First: 1, Count: 6}}}, {{{First: 2, Count: 1}, {First: 9, Count: 3}}, {{First: 1, Count: 2}}}} {
+		f.Add(AppendGroupRuns(nil, groups))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		groups, err := ParseGroupRuns(b, 6)
+		if err != nil {
+			return
+		}
+		pages := uint32(0)
+		for _, runs := range groups {
+			for _, r := range runs {
+				pages += r.Count
+			}
+		}
+		if pages != 6 || !bytes.Equal(AppendGroupRuns(nil, groups), b) {
+			t.Fatal("parsed, then other bytes")
+		}
+	})
+}

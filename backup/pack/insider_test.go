@@ -93,7 +93,7 @@ func TestUnknownEntryCostsItself(t *testing.T) {
 	defer w.Close()
 	dir := &Entry{Kind: EntryDir, Path: "a"}
 	file := &Entry{Kind: EntryFile, Path: "c", Size: 0, Content: &Refs{}}
-	db := &Entry{Kind: EntryDatabase, Path: "b", Size: 512, Database: &Database{PageBytes: 512, Pages: 1, Layers: []Layer{{Coding: CodingDiff}}}}
+	db := &Entry{Kind: EntryDatabase, Path: "b", Size: 512, Database: &Database{PageBytes: 512, Pages: 1, Layers: []Layer{{Coding: CodingDifference + 1}}}}
 	list := appendEntry(appendEntry(appendEntry(nil, dir), db), file)
 	ids, err := w.AddBytes(KindList, list)
 	if err != nil {
