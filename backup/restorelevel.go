@@ -90,13 +90,14 @@ func (j *restore) basesName(g *goal) string {
 	return strings.TrimSuffix(j.temp(g), scan.PartSuffix) + "-bases" + scan.PartSuffix
 }
 
-// closeBases lets go of the file, which stays only for a restore that goes on.
+// closeBases lets go of the file, which stays only for a restore that goes on:
+// before the folder that it is in gets its time.
 func (j *restore) closeBases(g *goal) {
 	if g.bases == nil {
 		return
 	}
 	g.bases.Close()
-	if !g.unfinished {
+	if g.bases = nil; !g.unfinished {
 		j.root.Remove(j.basesName(g))
 	}
 }

@@ -115,6 +115,7 @@ func (j *restore) rename(g *goal) error {
 
 // discard removes a goal's temporary file, if there is one.
 func (j *restore) discard(g *goal) {
+	j.closeBases(g)
 	if g.begun.Load() {
 		j.root.Remove(j.temp(g))
 	}

@@ -237,6 +237,7 @@ func (j *restore) complete(g *goal) error {
 // whole gives a temporary file whose segments are all written its size, mode
 // and time, and hands it on to be made durable.
 func (j *restore) whole(g *goal, f *os.File) error {
+	j.closeBases(g)
 	err := f.Truncate(g.entry.Size) // which takes capabilities away: they come after it
 	j.setAttributes(g, f)
 	err = errors.Join(err, f.Chmod(j.mode(g)), f.Close())
