@@ -324,7 +324,8 @@ func TestRestoreOfDifferencesGoesOn(t *testing.T) {
 	line := &torn{fetched: fetched{Store: st, left: -1}, names: map[string]bool{}}
 	r = mustOpen(t, line)
 	mustRestore(t, r, "latest", "")
-	all := line.take()
+	all := line.bytes
+	line.take(nil)
 	groups := groupsOf(t, r, "latest")
 	for name, segments := range landedSegments(t, st) {
 		for _, g := range groups {
@@ -334,7 +335,7 @@ func TestRestoreOfDifferencesGoesOn(t *testing.T) {
 		}
 	}
 	target := t.TempDir()
-	line.take()
+	line.take(nil)
 	line.after = all * 3 / 4 // so it breaks while nearly everything is fetched in one round
 	var err error
 	rounds := 0
@@ -345,7 +346,7 @@ func TestRestoreOfDifferencesGoesOn(t *testing.T) {
 		if !errors.Is(err, errLine) {
 			t.Fatal(err)
 		}
-		line.take()
+		line.take(nil)
 	}
 	if err != nil || rounds == 0 {
 		t.Fatal("after", rounds, "rounds:", err)
