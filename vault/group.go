@@ -46,7 +46,8 @@ type group struct {
 	places map[uint64]ledger.Head
 	ticks  uint64
 
-	resumes bool // at the next Step, as the member that it was
+	ledAt   uint64 // when a leader was last known, in ticks
+	resumes bool   // at the next Step, as the member that it was
 
 	// What the island agreed on, as applied.
 	applied   consensus.Position
@@ -182,6 +183,9 @@ func (g *group) look(v *Vault) {
 		return
 	}
 	g.status = g.raft.Status()
+	if g.status.Leader != 0 {
+		g.ledAt = g.ticks
+	}
 	g.tellTime(v)
 	leads := g.leadsNow()
 	switch {

@@ -532,3 +532,31 @@ func TestReplacedBox(t *testing.T) {
 	s.kill(3)
 	s.restart(3)
 }
+
+// TestColdStartOfResumed: two of five boxes that forget nothing are left of a
+// run whose majority lost what it had. They take an order like the others.
+func TestColdStartOfResumed(t *testing.T) {
+	s := newIslandWith(t, 5, bundle.Policy{Attempts: 10, TicketMillis: 120_000}, "token")
+	s.order()
+	s.serves()
+	s.ask = func(sealed []byte) *wire.Reply { return s.asks(0, sealed) }
+	s.register("anna", "right", "K")
+	s.recover("anna", "wrong")
+	for i := range s.boxes {
+		s.kill(i)
+	}
+	for i := range 3 {
+		s.boxes[i].disk = disk.New()
+	}
+	for i := range s.boxes {
+		s.restart(i)
+	}
+	s.run(300)
+	if s.leader() >= 0 || s.boxes[4].report.Shown.Boot != (wire.Boot{}) {
+		t.Fatal("two of five lead, or give their run up at once")
+	}
+	s.run(600)
+	s.order()
+	s.serves()
+	s.wrong("anna", 1)
+}

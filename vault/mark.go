@@ -107,7 +107,7 @@ func (g *group) tell(v *Vault) {
 		Epoch: v.epochs.Number(), Shown: g.shown(v), Group: g.id, Role: g.role(),
 		Changing: g.conf.Joint(),
 	}
-	if g.raft != nil && g.conf.Has(g.member) {
+	if !g.free() {
 		r.Shown = wire.Shown{Box: g.self} // an order is not for it
 	}
 	if g.status.Leads && g.leading {

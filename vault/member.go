@@ -152,10 +152,32 @@ func (g *group) handOver(v *Vault) {
 // order takes the custodians' word that the island starts, or starts again.
 func (g *group) order(v *Vault, b []byte) {
 	o, err := bundle.DecodeOrder(b)
-	if err != nil || g.raft != nil && g.conf.Has(g.member) {
+	if err != nil || !g.free() {
 		return
 	}
 	v.out.Jobs = append(v.out.Jobs, orderJob{v.fleet, g.boxes, o})
+}
+
+// leaderlessTicks is after how long without a leader a member takes an order:
+// its run is at an end, unless a majority comes back.
+const leaderlessTicks = 600
+
+// free tells whether this box may take an order.
+func (g *group) free() bool {
+	return g.raft == nil || !g.conf.Has(g.member) || g.ticks > g.ledAt+leaderlessTicks
+}
+
+// leave has a member take part no more in a run that has no majority. It keeps
+// all that it has: should that run's leader come back first, it is who it was.
+func (g *group) leave(v *Vault) {
+	entries, base := g.log()
+	g.start = consensus.Start{ID: g.member, State: g.raft.State(), Base: base, Members: g.conf, Entries: entries}
+	for _, a := range g.queue {
+		if a.record != nil {
+			v.unpin(a.record)
+		}
+	}
+	g.raft, g.queue, g.conf, g.status, g.leading = nil, nil, consensus.Configuration{}, consensus.Status{}, false
 }
 
 type orderJob struct {
@@ -176,17 +198,20 @@ func (j orderJob) Run(hal.HAL) Result { return ordered{j.order, j.fleet.CheckOrd
 //
 // The attacks that it stops:
 //  1. An order of another day: the boots that it names are gone.
-//  2. An order beside an island that runs: a box that is a member of it does
-//     not follow, and one box alone serves nobody.
+//  2. An order beside an island that runs: a box that hears its leader does not
+//     follow, nor one whose log has grown since it was shown; and less than a
+//     majority serves nobody.
 //  3. A box with an older disk made the first: the custodians saw what each has.
 func (o ordered) enter(v *Vault) {
 	g := v.group
-	if o.err != nil || g.raft != nil && g.conf.Has(g.member) || o.order.First() != g.shown(v) {
+	id, err := o.order.ID()
+	if o.err != nil || err != nil || !g.free() || id == g.id || !slices.Contains(o.order.Shown, g.shown(v)) {
 		return
 	}
-	id, err := o.order.ID()
-	if err != nil {
-		v.fail(err)
+	if o.order.First() != g.shown(v) {
+		if g.raft != nil && g.conf.Has(g.member) {
+			g.leave(v)
+		}
 		return
 	}
 	term := uint64(0)
