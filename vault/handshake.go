@@ -1,10 +1,7 @@
 package vault
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"errors"
-	"math/big"
 
 	"strongroom/protocol/channel"
 	"strongroom/protocol/wire"
@@ -117,7 +114,7 @@ type spoken struct {
 
 func (j speakJob) Run(h hal.HAL) Result {
 	s := spoken{speakJob: j}
-	if !signedBy(j.peer.key, j.offer.Digest(), j.offer.Signature) {
+	if !j.peer.identity().SignedDigest(j.offer.Digest(), j.offer.Signature) {
 		s.err = errStranger
 		return s
 	}
@@ -167,7 +164,7 @@ type heard struct {
 
 func (j hearJob) Run(hal.HAL) Result {
 	h := heard{hearJob: j}
-	if !signedBy(j.peer.key, j.setup.Digest(), j.setup.Signature) {
+	if !j.peer.identity().SignedDigest(j.setup.Digest(), j.setup.Signature) {
 		h.err = errStranger
 		return h
 	}
@@ -182,22 +179,4 @@ func (h heard) enter(*Vault) {
 	}
 	p.in, p.inBoot, p.inMember = h.session, h.setup.Boot, h.setup.Member
 	p.offer, p.deaf = nil, false
-}
-
-// signedBy checks an ECDSA P-256 signature, r || s, over a digest (FIPS 186-5
-// §6.4.2).
-func signedBy(key []byte, digest [32]byte, signature []byte) bool {
-	if len(signature) != wire.SignatureBytes {
-		return false
-	}
-	point, err := uncompress(key)
-	if err != nil {
-		return false
-	}
-	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point.Bytes())
-	if err != nil {
-		return false
-	}
-	r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
-	return ecdsa.Verify(public, digest[:], r, s)
 }

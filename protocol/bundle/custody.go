@@ -135,15 +135,19 @@ func (f *Fleet) checkQuorum(statement []byte, signatures []OrderSignature) error
 	return nil
 }
 
-// Signed tells whether the box's identity signed a statement: ECDSA with
-// SHA-256 (FIPS 186-5 §6.4.2), r || s.
+// Signed tells whether the box's identity signed a statement.
 func (b Box) Signed(statement, signature []byte) bool {
+	return b.SignedDigest(sha256.Sum256(statement), signature)
+}
+
+// SignedDigest tells whether it signed what has a SHA-256: ECDSA (FIPS 186-5
+// §6.4.2), r || s.
+func (b Box) SignedDigest(digest [sha256.Size]byte, signature []byte) bool {
 	x, y := elliptic.UnmarshalCompressed(elliptic.P256(), b.Key)
 	if x == nil || len(signature) != wire.SignatureBytes {
 		return false
 	}
 	half := len(signature) / 2
 	r, s := new(big.Int).SetBytes(signature[:half]), new(big.Int).SetBytes(signature[half:])
-	digest := sha256.Sum256(statement)
 	return ecdsa.Verify(&ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y}, digest[:], r, s)
 }
