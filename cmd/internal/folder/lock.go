@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 )
 
 // Lock keeps other strongrooms out of the folder until unlock or the end of
@@ -19,7 +17,7 @@ func (f Folder) Lock() (unlock func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := flock(file); err != nil {
 		err = fmt.Errorf("%w (%s)", ErrInUse, f.Path)
 		return nil, errors.Join(err, file.Close())
 	}
