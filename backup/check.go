@@ -27,7 +27,7 @@ type CheckReport struct {
 // Check looks for damage and names every object at fault, with the files of
 // every live snapshot that it costs. Damage is in the report, not an error.
 func (r *Repository) Check(ctx context.Context, opt CheckOptions) (report CheckReport, err error) {
-	m := &meter{tell: opt.Progress}
+	m := r.newMeter(opt.Progress, false)
 	m.phase(PhaseCheck)
 	for o, err := range r.st.List(ctx, "") {
 		if err != nil {

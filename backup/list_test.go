@@ -81,6 +81,38 @@ func TestListAndDiffAreWhatThereIs(t *testing.T) {
 	}
 }
 
+// Roots are compared by their names, whichever numbers they have, and what
+// comes out is in order.
+func TestDiffOfOtherRoots(t *testing.T) {
+	top, r := t.TempDir(), mustCreate(t, mem.New())
+	for _, name := range []string{"a/x", "b/one", "b-/y", "b/one.txt", "c/z"} {
+		must := func(err error) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		must(os.MkdirAll(filepath.Dir(filepath.Join(top, name)), 0o755))
+		must(os.WriteFile(filepath.Join(top, name), []byte(name), 0o600))
+	}
+	root := func(name string) string { return filepath.Join(top, name) }
+	first := mustBackup(t, r, t.TempDir(), root("a"), root("b")).Snapshot.ID
+	if err := os.WriteFile(filepath.Join(top, "b/one"), []byte("two"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	second := mustBackup(t, r, t.TempDir(), root("b"), root("c"), root("b-")).Snapshot.ID
+	var got []string
+	if _, err := r.Diff(t.Context(), first, second, func(c Change) error {
+		got = append(got, c.Change+c.Path)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"-a", "-a/x", "Mb/one", "+b-", "+b-/y", "+c", "+c/z"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
 func merged(a, b shadow) shadow {
 	out := shadow{}
 	for _, s := range []shadow{a, b} {

@@ -89,7 +89,7 @@ func (r *Repository) Prune(ctx context.Context, opt PruneOptions) (report PruneR
 	}
 	sure := false
 	defer func() { c.release(ctx, sure || err == nil) }()
-	m := &meter{tell: opt.Progress}
+	m := r.newMeter(opt.Progress, false)
 	m.phase(PhaseScan)
 	folder, err := r.openStateFolder(opt.StateDir)
 	if err != nil {

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -41,7 +42,9 @@ type RestoreOptions struct {
 	// against the backup: ErrVerify names those that differ.
 	Verify bool
 
-	naming *naming // for tests: a target of another system
+	naming   *naming // for tests: a target of another system
+	goalsMax int     // for tests: smaller batches; 0: batchGoalsMax
+	tellAll  bool    // for tests: meter
 }
 
 // restore is one restore.
@@ -52,13 +55,21 @@ type restore struct {
 	root     *os.Root // of target: no link leads a write out of it
 	manifest *pack.Manifest
 	names    []string // of the manifest's roots, under the target
-	goals    []*goal
-	uses     map[pack.ID][]use
-	levels   [][]pack.ID    // what is to be read, see chunk.Group.Level
-	level    int            // that is being read
-	unnamed  []string       // files to be removed
-	found    []*pack.Damage // by the index: which segments are gone and why
-	listLost bool           // so that not even the names of some files are known
+	goals    []*goal  // of this batch
+	goalsMax int
+	planned  bool               // all goals were looked at
+	single   bool               // they are one batch
+	number   int                // of the first goal of this batch
+	facts    []fact             // of all goals that came by
+	origins  map[uint64]*origin // of files with several names
+	folders  []*goal            // all of them: their modes and times come last
+	symlinks []*goal            // those to be made, after all files
+	lost     []string           // names that can not be restored
+	uses     map[pack.ID][]use  // of this batch
+	levels   [][]pack.ID        // what of this batch is to be read, see chunk.Group.Level
+	level    int                // that is being read
+	found    []*pack.Damage     // by the index: which segments are gone and why
+	listLost bool               // so that not even the names of some files are known
 	meter    *meter
 	made     map[string]*os.Root // folders; the first ones are held open
 
@@ -66,9 +77,10 @@ type restore struct {
 
 	settle settler
 	there  present
-	choice *choice
+	all    bool // nothing is left out
 	placer *placer
-	hole   pack.ID // of chunk.Zeros: not written
+	keep   *recollection // nil: no local state
+	hole   pack.ID       // of chunk.Zeros: not written
 	report RestoreReport
 
 	mu      sync.Mutex
@@ -84,11 +96,13 @@ type goal struct {
 	lost  bool         // can not be restored whole
 	kept  bool         // is there already
 
-	source  string // its name before it got a place, where that is needed
-	around  bool   // a folder that only leads to what is restored
-	inWay   bool   // something else is there
-	blocked bool   // and may not be replaced
-	first   *goal  // that this one is another name of (a hard link); nil if none
+	source  string  // its name before it got a place, where that is needed
+	around  bool    // a folder that only leads to what is restored
+	inWay   bool    // something else is there
+	blocked bool    // and may not be replaced
+	hasPart bool    // an interrupted restore left something of it
+	first   *origin // the file that this is another name of (a hard link); nil if none
+	origin  *origin // the file that others are names of
 
 	parts int         // segments that it has
 	left  int         // segments not yet written; restore.mu while they come in
@@ -128,15 +142,15 @@ func (u use) level() int {
 // error (ErrDamaged); everything else is restored.
 func (r *Repository) Restore(ctx context.Context, snapshot, target string, opt RestoreOptions) (RestoreReport, error) {
 	start := time.Now()
-	j := &restore{r: r, opt: opt, uses: map[pack.ID][]use{}, made: map[string]*os.Root{}, refused: map[string]bool{}, meter: &meter{tell: opt.Progress}}
+	j := &restore{r: r, opt: opt, goalsMax: cmp.Or(opt.goalsMax, batchGoalsMax), made: map[string]*os.Root{}, refused: map[string]bool{}, meter: r.newMeter(opt.Progress, opt.tellAll)}
 	j.meter.phase(PhaseScan)
 	if err := j.open(ctx, snapshot, target); err != nil {
 		return RestoreReport{}, err
 	}
 	defer j.close()
-	steps := []func(context.Context) error{j.plan, j.look, j.write, j.finish, j.verify}
+	steps := []func(context.Context) error{j.plan, j.write, j.finish, j.verify}
 	if opt.DryRun {
-		steps = steps[:2]
+		steps = steps[:1]
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -159,9 +173,11 @@ func (j *restore) open(ctx context.Context, snapshot, target string) (err error)
 	}
 	j.report.Snapshot = info(j.manifest)
 	j.names = rootNames(j.manifest.Roots)
-	if j.choice, err = newChoice(j.opt.Include, j.manifest.Roots, j.names); err != nil {
+	c, err := newChoice(j.opt.Include, j.manifest.Roots, j.names)
+	if err != nil {
 		return err
 	}
+	j.all = c.all
 	j.hole = j.r.pack.SegmentID(pack.KindFile, chunk.Zeros)
 	if err := j.openTarget(target); err != nil {
 		return local(ErrTarget, err)
@@ -200,43 +216,10 @@ func local(mark, err error) error {
 	return fmt.Errorf("%w: %w", mark, err)
 }
 
-// plan reads the lists and finds out which segments go where.
-func (j *restore) plan(ctx context.Context) error {
-	var unsafe error
-	fault := j.r.pack.Entries(ctx, j.manifest, func(e *pack.Entry) error {
-		g := &goal{entry: e}
-		var name string
-		if name, g.name, unsafe = j.place(e); unsafe != nil {
-			return unsafe
-		}
-		j.goals = append(j.goals, j.choice.take(g, name)...)
-		return ctx.Err()
-	})
-	if unsafe != nil || ctx.Err() != nil {
-		return errors.Join(unsafe, ctx.Err())
-	}
-	if fault != nil {
-		if err := j.damaged(fault, "a list of files"); err != nil {
-			return err
-		}
-		j.listLost = true
-	}
-	if len(j.goals) == 0 && !j.choice.all {
-		return fmt.Errorf("%w: %s", ErrSelection, some(j.opt.Include))
-	}
-	for _, g := range j.goals {
-		if err := j.content(ctx, g); err != nil {
-			return err
-		}
-	}
-	j.findLinks()
-	return nil
-}
-
 // place is where an entry goes, below the target. Attack: a list that names
 // "../../.ssh/authorized_keys". Only who holds K can write one; still no path
 // leaves the target, and os.Root follows no link out of it either.
-func (j *restore) place(e *pack.Entry) (name, place string, err error) {
+func (j *restore) place(e *pack.Entry, warn bool) (name, place string, err error) {
 	if int(e.Root) >= len(j.names) {
 		return "", "", fmt.Errorf("%w: root %d", ErrUnsafe, e.Root)
 	}
@@ -250,7 +233,7 @@ func (j *restore) place(e *pack.Entry) (name, place string, err error) {
 	if place = j.placer.place(name); !filepath.IsLocal(filepath.FromSlash(place)) {
 		return "", "", fmt.Errorf("%w: %q", ErrUnsafe, place)
 	}
-	if path.Base(place) != path.Base(name) {
+	if warn && path.Base(place) != path.Base(name) {
 		j.report.Warnings = append(j.report.Warnings, Warning{Path: name, What: "the target can not keep this name beside the others: it is restored as " + strconv.Quote(place)})
 	}
 	return name, place, nil
@@ -272,7 +255,7 @@ func (j *restore) content(ctx context.Context, g *goal) (err error) {
 	if err == nil {
 		return nil
 	}
-	g.lost = true
+	j.giveUp(g)
 	return j.damaged(err, "what says where the file's parts are", g.name)
 }
 
@@ -308,18 +291,21 @@ func (j *restore) damaged(err error, what string, files ...string) error {
 	return nil
 }
 
+// giveUp takes a goal for lost.
+func (j *restore) giveUp(g *goal) {
+	g.lost = true
+	j.lost = append(j.lost, g.name)
+	if g.origin != nil {
+		g.origin.lost = true
+	}
+}
+
 // damageError is nil if everything was restored.
 func (j *restore) damageError() error {
-	var lost []string
-	for _, g := range j.goals {
-		if g.lost {
-			lost = append(lost, g.name)
-		}
-	}
-	if len(lost) == 0 && !j.listLost {
+	if len(j.lost) == 0 && !j.listLost {
 		return nil
 	}
-	return fmt.Errorf("%w: %d files could not be restored (%s); all others were", ErrDamaged, len(lost), some(lost))
+	return fmt.Errorf("%w: %d files could not be restored (%s); all others were", ErrDamaged, len(j.lost), some(j.lost))
 }
 
 // someMax is how many names an error says.
@@ -354,5 +340,8 @@ func (j *restore) close() {
 	}
 	if j.root != nil {
 		j.root.Close()
+	}
+	if j.keep != nil {
+		j.keep.drop()
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"os"
 	"path"
-	"path/filepath"
+	"slices"
 	"time"
 
 	"strongroom/backup/pack"
@@ -13,37 +13,30 @@ import (
 
 // finish makes links, sets the folders' modes and times (which writing into
 // them changed), and tells the local state.
-func (j *restore) finish(ctx context.Context) error {
+func (j *restore) finish(context.Context) error {
 	j.meter.phase(PhaseFinish)
-	for _, g := range j.goals {
-		if g.entry.Kind == pack.EntrySymlink && !g.kept && !g.lost {
-			if err := j.link(g); err != nil {
-				return local(ErrTarget, err)
-			}
-		}
-	}
-	if err := j.makeNames(); err != nil {
-		return local(ErrTarget, err)
-	}
-	for i := len(j.goals) - 1; i >= 0; i-- { // those within before those around
-		if err := j.attributes(j.goals[i]); err != nil {
+	for _, g := range j.symlinks {
+		if err := j.link(g); err != nil {
 			return local(ErrTarget, err)
 		}
+		j.meter.step(g.name)
 	}
-	j.warnModes()
-	for _, g := range j.goals {
-		if g.kept && g.entry.Kind != pack.EntryDir && g.entry.Kind != pack.EntrySymlink {
-			j.report.FilesKept++
+	names := []string{"."}
+	for _, g := range slices.Backward(j.folders) { // those within before those around
+		if err := j.attributes(g); err != nil {
+			return local(ErrTarget, err)
 		}
+		names = append(names, g.name)
+		j.meter.step(g.name)
 	}
 	j.sweep()
-	if err := syncFolders(j.root, j.folders()); err != nil {
+	if err := syncFolders(j.root, names); err != nil {
 		return local(ErrTarget, err)
 	}
-	if j.opt.StateDir == "" {
+	if j.keep == nil {
 		return nil
 	}
-	if err := j.remember(); err != nil {
+	if err := j.keep.keep(); err != nil {
 		j.report.Warnings = append(j.report.Warnings, Warning{Path: j.opt.StateDir, What: "the local state was not kept, the next backup reads everything: " + err.Error()})
 	}
 	return nil
@@ -97,7 +90,7 @@ func (j *restore) mode(g *goal) os.FileMode {
 	return m
 }
 
-// warnModes says which files lost their setuid or setgid bit.
+// warnModes says which files of a batch lost their setuid or setgid bit.
 func (j *restore) warnModes() {
 	for _, g := range j.goals {
 		if !g.lost && g.entry.Kind != pack.EntrySymlink && j.mode(g) != scan.FileMode(g.entry.Mode) {
@@ -105,84 +98,4 @@ func (j *restore) warnModes() {
 				What: "restored without its setuid or setgid bit, since it has another owner now"})
 		}
 	}
-}
-
-func (j *restore) folders() (out []string) {
-	for _, g := range j.goals {
-		if g.entry.Kind == pack.EntryDir {
-			out = append(out, g.name)
-		}
-	}
-	return append(out, ".")
-}
-
-// remember fills the local state with what is now in the target.
-func (j *restore) remember() error {
-	s, err := j.r.openState(j.opt.StateDir)
-	if err != nil {
-		return err
-	}
-	for i, name := range j.names {
-		if err := j.rememberRoot(s, uint32(i), filepath.Join(j.target, name)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// rememberRoot writes the state of one root: what was restored, and of all
-// else below it what was known before.
-func (j *restore) rememberRoot(s *state, number uint32, root string) error {
-	w, err := s.begin(root)
-	if err != nil {
-		return err
-	}
-	old := s.cursor(root, func() { j.meter.step(root) })
-	defer old.close()
-	now := time.Now().UnixNano()
-	for _, g := range j.goals {
-		if g.entry.Root != number || g.lost || g.entry.Kind == pack.EntryDir || g.entry.Kind == pack.EntrySymlink {
-			continue
-		}
-		f, err := j.sight(s, g, root, now)
-		if err == nil {
-			err = old.before(f.Path, w.add)
-		}
-		if err == nil {
-			err = w.add(f)
-		}
-		if err != nil {
-			w.drop()
-			return err
-		}
-	}
-	if err := old.rest(w.add); err != nil {
-		w.drop()
-		return err
-	}
-	return w.keep()
-}
-
-// sight is what the state keeps of a goal.
-func (j *restore) sight(s *state, g *goal, root string, now int64) (*seen, error) {
-	full := j.full(g)
-	info, err := os.Lstat(full)
-	if err != nil {
-		return nil, err
-	}
-	below, err := filepath.Rel(root, full)
-	if err != nil {
-		return nil, err
-	}
-	f := &seen{Stat: scan.StatOf(info), IDs: joinIDs(g.ids)}
-	if below != "." {
-		f.Path = filepath.ToSlash(below)
-	}
-	// What the target took of extended attributes the next backup looks up.
-	f.Racy = f.Stat.Racy(now) || len(g.entry.Attributes) > 0
-	if g.image != nil {
-		f.Database = &seenDatabase{Log: logStat(full)}
-		f.Database.Image, err = s.saveImage(full, g.image)
-	}
-	return f, err
 }

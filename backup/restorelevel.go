@@ -64,10 +64,6 @@ func (j *restore) begin(g *goal) (err error) {
 	default:
 		return nil // folders are there, links come last
 	}
-	j.meter.update(false, func(p *Progress) {
-		p.FilesTotal++
-		p.BytesTotal += g.entry.Size
-	})
 	if err == nil && g.left == 0 {
 		err = j.complete(g)
 	}

@@ -1,35 +1,45 @@
 package backup
 
 import (
+	"crypto/sha256"
 	"errors"
 	"io"
 	"os"
 	"path"
-	"slices"
 	"time"
 
 	"strongroom/backup/pack"
 	"strongroom/backup/scan"
 )
 
-// findLinks finds the goals that are further names of another one. Only those
-// that say the same content are: who wrote the list may have been taken over.
+// origin is a file that has several names: what of it outlives its batch.
+type origin struct {
+	name string // the first
+	size int64
+	ids  [sha256.Size]byte // hash of its content's ids
+	lost bool
+}
+
+// findLinks finds the goals of a batch that are further names of an earlier
+// one. Only those that say the same content are: who wrote the list may have
+// been taken over.
 func (j *restore) findLinks() {
-	first := map[uint64]*goal{}
 	for _, g := range j.goals {
 		if g.entry.Same == 0 || g.lost {
 			continue
 		}
-		f := first[g.entry.Same]
+		sum := sha256.Sum256(joinIDs(g.ids))
+		f := j.origins[g.entry.Same]
 		if f == nil {
-			first[g.entry.Same] = g
-		} else if f.entry.Size == g.entry.Size && slices.Equal(f.ids, g.ids) {
+			g.origin = &origin{name: g.name, size: g.entry.Size, ids: sum}
+			j.origins[g.entry.Same] = g.origin
+		} else if f.size == g.entry.Size && f.ids == sum {
 			g.first = f
 		}
 	}
 }
 
-// makeNames gives files their further names. Where the file system has none,
+// makeNames gives the files of a batch their further names. Where the file system has none,
 // they are copies.
 func (j *restore) makeNames() error {
 	for _, g := range j.goals {
@@ -37,7 +47,7 @@ func (j *restore) makeNames() error {
 			continue
 		}
 		if g.first.lost {
-			g.lost = true
+			j.giveUp(g)
 			j.report.Damaged = append(j.report.Damaged, Damage{Object: g.first.name, What: "is lost, and this is the same file", Files: []string{g.name}})
 			continue
 		}

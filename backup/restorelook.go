@@ -13,34 +13,61 @@ import (
 	"strongroom/backup/scan"
 )
 
-// look compares what is in the target already. Nothing is written before all
-// of it was looked at.
-func (j *restore) look(ctx context.Context) error {
+// plan reads the lists and compares what is in the target already. Nothing is
+// written before all of it was looked at.
+func (j *restore) plan(ctx context.Context) error {
 	var differ []string
 	buf := make([]byte, chunk.FileBytes)
+	err := j.batches(ctx, func() error {
+		more, err := j.look(ctx, buf)
+		differ = append(differ, more...)
+		return err
+	})
+	if j.planned = err == nil; !j.planned {
+		return err
+	}
+	if len(j.facts) == 0 && !j.all {
+		return fmt.Errorf("%w: %s", ErrSelection, some(j.opt.Include))
+	}
+	if len(differ) > 0 && !j.opt.DryRun {
+		return fmt.Errorf("%w: %d in %s (%s); nothing was written", ErrDiffers, len(differ), j.target, some(differ))
+	}
+	return nil
+}
+
+// look looks at one batch.
+func (j *restore) look(ctx context.Context, buf []byte) (differ []string, err error) {
 	for _, g := range j.goals {
 		if err := ctx.Err(); err != nil {
-			return err
+			return nil, err
 		}
 		if g.lost {
 			continue
 		}
 		differs, err := j.lookAt(g, buf)
 		if err != nil {
-			return local(ErrTarget, err)
+			return nil, local(ErrTarget, err)
 		}
 		if g.blocked = differs; differs {
 			differ = append(differ, g.name)
 		}
+		j.expect(g)
 	}
 	if j.opt.DryRun {
 		j.tellPlan()
-		return nil
 	}
-	if len(differ) > 0 {
-		return fmt.Errorf("%w: %d in %s (%s); nothing was written", ErrDiffers, len(differ), j.target, some(differ))
-	}
-	return nil
+	return differ, nil
+}
+
+// expect counts what is to be written.
+func (j *restore) expect(g *goal) {
+	file := g.entry.Kind == pack.EntryFile || g.entry.Kind == pack.EntryDatabase
+	j.meter.update(false, func(p *Progress) {
+		if p.Current = g.name; file && !g.kept && g.first == nil {
+			p.FilesTotal++
+			p.BytesTotal += g.entry.Size
+		}
+	})
 }
 
 // lookAt finds out whether a goal is there already, whole or in part, and
@@ -65,8 +92,8 @@ func (j *restore) lookAt(g *goal, buf []byte) (differs bool, err error) {
 	if g.entry.Kind != pack.EntryFile && g.entry.Kind != pack.EntryDatabase {
 		return differs, nil
 	}
-	part, err := j.there.hasPart(j.temp(g))
-	if part && !g.kept && g.first == nil && !j.opt.DryRun {
+	g.hasPart, err = j.there.hasPart(j.temp(g))
+	if g.hasPart && !g.kept && g.first == nil && !j.opt.DryRun {
 		j.resume(g, buf)
 	}
 	if g.entry.Kind == pack.EntryDatabase && !g.kept && j.root != nil {

@@ -9,8 +9,13 @@ import (
 	"strongroom/backup/scan"
 )
 
-// settleBytes is how much is written before it is made durable and renamed.
-const settleBytes = 256 << 20
+// settleBytes is how much is written before it is made durable and renamed,
+// settleFiles how many files: the disk is slow at both, and says nothing
+// meanwhile.
+const (
+	settleBytes = 256 << 20
+	settleFiles = 8 << 10
+)
 
 // settler makes whole files durable and gives them their names, beside those
 // who write the next ones: a disk takes its time, and nobody waits for it but
@@ -44,7 +49,7 @@ func (s *settler) add(g *goal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ready = append(s.ready, g)
-	if s.bytes += g.entry.Size; s.bytes >= settleBytes {
+	if s.bytes += g.entry.Size; s.bytes >= settleBytes || len(s.ready) >= settleFiles {
 		select {
 		case s.more <- struct{}{}:
 		default: // it is told already

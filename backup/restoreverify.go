@@ -18,19 +18,25 @@ func (j *restore) verify(ctx context.Context) error {
 	j.verifying = true
 	var differ []string
 	buf := make([]byte, chunk.FileBytes)
-	for _, g := range j.goals {
-		if err := ctx.Err(); err != nil {
-			return err
+	err := j.batches(ctx, func() error {
+		for _, g := range j.goals {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if g.lost || g.kept || g.entry.Kind == pack.EntryDir {
+				continue
+			}
+			j.meter.step(g.name)
+			if info, err := j.root.Lstat(g.name); err != nil || !j.same(g, info, buf) {
+				differ = append(differ, g.name)
+				continue
+			}
+			j.report.Verified++
 		}
-		if g.lost || g.kept || g.entry.Kind == pack.EntryDir {
-			continue
-		}
-		j.meter.update(false, func(p *Progress) { p.Current = g.name })
-		if info, err := j.root.Lstat(g.name); err != nil || !j.same(g, info, buf) {
-			differ = append(differ, g.name)
-			continue
-		}
-		j.report.Verified++
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if len(differ) > 0 {
 		return fmt.Errorf("%w: %d in %s (%s)", ErrVerify, len(differ), j.target, some(differ))

@@ -14,11 +14,25 @@ import (
 	"strongroom/backup/pack"
 )
 
-// write makes folders, then writes every segment where it belongs, reading
-// each pack once, and once more for each level of a database's differences.
-// What is whole when the storage breaks stays.
+// write restores batch after batch.
 func (j *restore) write(ctx context.Context) error {
 	j.meter.phase(PhaseFiles)
+	if j.opt.StateDir != "" {
+		j.keep = &recollection{j: j}
+	}
+	return j.batches(ctx, func() error {
+		if err := j.writeBatch(ctx); err != nil {
+			return err
+		}
+		return local(ErrTarget, j.endBatch())
+	})
+}
+
+// writeBatch makes folders, then writes every segment where it belongs, reading
+// each pack once, and once more for each level of a database's differences.
+// What is whole when the storage breaks stays.
+func (j *restore) writeBatch(ctx context.Context) error {
+	j.uses, j.levels, j.level = map[pack.ID][]use{}, nil, 0
 	if err := j.makeFolders(); err != nil {
 		return local(ErrTarget, err)
 	}
@@ -28,6 +42,9 @@ func (j *restore) write(ctx context.Context) error {
 	for _, g := range j.goals {
 		if g.lost || g.kept || g.first != nil {
 			continue
+		}
+		if g.hasPart && !j.single {
+			j.resume(g, make([]byte, chunk.FileBytes))
 		}
 		if err := j.begin(g); err != nil {
 			return errors.Join(local(ErrTarget, err), j.settleAll())
@@ -41,6 +58,33 @@ func (j *restore) write(ctx context.Context) error {
 		return nil
 	}
 	return j.lose(ctx, fault)
+}
+
+// endBatch does what can be done once all files of a batch are whole, and
+// keeps what comes last of all: links, and the modes of folders.
+func (j *restore) endBatch() error {
+	if err := j.makeNames(); err != nil {
+		return err
+	}
+	for _, g := range j.goals {
+		switch {
+		case g.entry.Kind == pack.EntryDir:
+			j.folders = append(j.folders, g)
+		case g.entry.Kind == pack.EntrySymlink && !g.kept && !g.lost:
+			j.symlinks = append(j.symlinks, g)
+		case g.entry.Kind != pack.EntrySymlink && g.kept:
+			j.report.FilesKept++
+			if err := j.attributes(g); err != nil {
+				return err
+			}
+		}
+		j.meter.step(g.name)
+	}
+	j.warnModes()
+	if j.keep != nil {
+		j.keep.batch(j.goals)
+	}
+	return nil
 }
 
 // makeFolders makes the folder of every goal.
@@ -264,7 +308,7 @@ func (j *restore) lose(ctx context.Context, fault error) error {
 			out.Files = append(out.Files, g.name)
 		}
 		if len(out.Files) > 0 {
-			j.report.Damaged = append(j.report.Damaged, out)
+			j.addDamage(out)
 		}
 	}
 	rest := Damage{Object: "snapshot " + j.report.Snapshot.ID, What: "needs segments that no pack has"}
@@ -273,14 +317,25 @@ func (j *restore) lose(ctx context.Context, fault error) error {
 			rest.Files = append(rest.Files, g.name)
 		}
 		if g.left > 0 {
-			g.lost = true
+			j.giveUp(g)
 			j.discard(g)
 		}
 	}
 	if len(rest.Files) > 0 {
-		j.report.Damaged = append(j.report.Damaged, rest)
+		j.addDamage(rest)
 	}
 	return nil
+}
+
+// addDamage adds what an object costs this batch to what it cost others.
+func (j *restore) addDamage(d Damage) {
+	for i, have := range j.report.Damaged {
+		if have.Object == d.Object && have.What == d.What {
+			j.report.Damaged[i].Files = append(have.Files, d.Files...)
+			return
+		}
+	}
+	j.report.Damaged = append(j.report.Damaged, d)
 }
 
 // costs gives the unfinished goals that need one of the segments.

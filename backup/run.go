@@ -23,6 +23,8 @@ type BackupOptions struct {
 	Leave    Leave
 	Progress func(Progress)
 	Now      func() time.Time
+
+	tellAll bool // for tests: meter
 }
 
 // Leave says what is left out of a backup, as scan.Walker does it.
@@ -83,7 +85,7 @@ type item struct {
 // report's warnings and not in the snapshot. An error means that there is no
 // new snapshot and that nothing was lost; what was sent is used next time.
 func (r *Repository) Backup(ctx context.Context, paths []string, opt BackupOptions) (BackupReport, error) {
-	b := &run{r: r, opt: opt, start: time.Now(), sure: true, meter: &meter{tell: opt.Progress}}
+	b := &run{r: r, opt: opt, start: time.Now(), sure: true, meter: r.newMeter(opt.Progress, opt.tellAll)}
 	defer b.close(ctx)
 	if err := b.prepare(ctx, paths); err != nil {
 		return BackupReport{}, err

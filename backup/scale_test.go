@@ -7,15 +7,14 @@ import (
 	"testing"
 
 	"strongroom/store/dir"
+	"strongroom/store/mem"
 	"strongroom/test/soak"
 )
 
-// liveBytes backs up a folder of n small files and gives what is live on the
-// heap when all of them are done and the list is about to be written.
-func liveBytes(t *testing.T, n int, again bool) (live int64, steps int) {
+// manyFiles makes n small files, a thousand in a folder.
+func manyFiles(t *testing.T, root string, n int) {
 	t.Helper()
 	const perFolder = 1000
-	root, state := filepath.Join(t.TempDir(), "media"), t.TempDir()
 	for i := range n {
 		folder := filepath.Join(root, fmt.Sprintf("%04d", i/perFolder))
 		if i%perFolder == 0 {
@@ -27,6 +26,14 @@ func liveBytes(t *testing.T, n int, again bool) (live int64, steps int) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// liveBytes backs up a folder of n small files and gives what is live on the
+// heap when all of them are done and the list is about to be written.
+func liveBytes(t *testing.T, n int, again bool) (live int64, steps int) {
+	t.Helper()
+	root, state := filepath.Join(t.TempDir(), "media"), t.TempDir()
+	manyFiles(t, root, n)
 	st, err := dir.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -68,4 +75,42 @@ func TestMemoryOfManyFiles(t *testing.T) {
 		}
 	}
 	soak.Tried(t, "P13", "small files in one backup", n, min(n, 2000))
+}
+
+// restoreFileBytesMax is what a file may cost in memory while a restore runs:
+// its segment's place in the index, and whether it was there. All else is one
+// batch, whatever the number of files.
+const restoreFileBytesMax = 160
+
+func TestMemoryOfRestoringManyFiles(t *testing.T) {
+	const few = 500
+	n := soak.Size(2000, 20_000)
+	exactHeap(t)
+	held := func(n int) (most int64) {
+		root := filepath.Join(t.TempDir(), "media")
+		manyFiles(t, root, n)
+		st := mem.New()
+		mustBackup(t, mustCreate(t, st), t.TempDir(), root)
+		r, err := Open(t.Context(), st, testKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, words := heldBytes(), 0
+		report, err := r.Restore(t.Context(), "latest", t.TempDir(), RestoreOptions{StateDir: t.TempDir(), goalsMax: few, Progress: func(p Progress) {
+			if p.Phase == PhaseFinish && words == 0 {
+				words, most = 1, heldBytes()-before
+			}
+		}})
+		if err != nil || report.Files != n || words == 0 {
+			t.Fatalf("%+v %v", report, err)
+		}
+		return most
+	}
+	small, large := held(few), held(n)
+	each := (large - small) / int64(n-few)
+	t.Logf("%d bytes for each file", each)
+	soak.Tried(t, "P13", "small files in one restore", n, min(n, 2000))
+	if each > restoreFileBytesMax {
+		t.Errorf("%d bytes for each file, at most %d", each, restoreFileBytesMax)
+	}
 }

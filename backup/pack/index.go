@@ -229,6 +229,7 @@ func (r *Repo) readIndex(ctx context.Context, heads []*HeadAt, doom map[Name]boo
 			x.refs = append(x.refs, ref)
 			x.named[ref.Name] = names(tables)
 			damage = append(damage, x.addStored(tables, stored)...)
+			r.works()
 		}
 	}
 	return x, damage, nil
@@ -321,6 +322,7 @@ func (r *Repo) listPacks(ctx context.Context) (map[Name]int64, error) {
 		if n, ok := parseName(info.Name, prefixPack, ""); ok {
 			out[n] = info.Size
 		}
+		r.works()
 	}
 	return out, nil
 }

@@ -41,6 +41,7 @@ func (r *Repo) putIndexes(ctx context.Context, packs []*packInfo) (out []namedIn
 		}
 		out = append(out, namedIndex{IndexRef{Name: name, Hash: sha256.Sum256(b)}, names(x.Packs)})
 		packs, sent = packs[n:], sent+int64(len(b))
+		r.works()
 	}
 	return out, sent, nil
 }

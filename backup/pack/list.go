@@ -93,6 +93,7 @@ func (r *Repo) Entries(ctx context.Context, m *Manifest, entry func(*Entry) erro
 		}
 		faults = append(faults, err)
 		for _, id := range batch[:n] {
+			r.works()
 			if err := giveList(texts[id], entry, &faults); err != nil {
 				return err
 			}

@@ -38,6 +38,7 @@ func (r *Repo) adopt(ctx context.Context, rebuild bool) (adopted int, damage []*
 	r.mu.RUnlock()
 	err = spread(ctx, orphans, func(ctx context.Context, o orphan) error {
 		t, err := r.readTable(ctx, o.name, o.size)
+		r.works()
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if d := (*Damage)(nil); errors.As(err, &d) {

@@ -66,6 +66,7 @@ func (r *Repo) ReadAll(ctx context.Context, ids []ID, use func(id ID, plaintext 
 					cancel(err)
 					return
 				}
+				r.works()
 				mu.Lock()
 				damage = append(damage, d...)
 				mu.Unlock()
@@ -156,6 +157,7 @@ func (r *Repo) readSpan(ctx context.Context, s span, buf []byte, use func(ID, []
 			return nil, b, context.Cause(ctx)
 		}
 		what, err := r.readOne(p, w, b, s.start, use)
+		r.works()
 		if err != nil {
 			return nil, b, err
 		}

@@ -20,7 +20,8 @@ type Repo struct {
 	codec  *seal.Codec
 	sizes  sizes
 
-	sent atomic.Int64 // bytes of manifests and heads that were put
+	sent    atomic.Int64 // bytes of manifests and heads that were put
+	working atomic.Pointer[func()]
 
 	mu    sync.RWMutex
 	index *index // guarded by mu
@@ -170,6 +171,18 @@ func readHeader(ctx context.Context, st store.Store, name string) (*seal.Header,
 		return nil, err
 	}
 	return seal.ParseHeader(b)
+}
+
+// Working has f called, from any goroutine, whenever something of what may
+// take long is done: an index object or a list read or written, a pack sent or
+// read. nil: no longer.
+func (r *Repo) Working(f func()) { r.working.Store(&f) }
+
+// works says that something was done.
+func (r *Repo) works() {
+	if f := r.working.Load(); f != nil && *f != nil {
+		(*f)()
+	}
 }
 
 // ID is the repository's id.

@@ -231,6 +231,7 @@ func (w *Writer) sendOne(d *draft) error {
 		return err
 	}
 	w.sent.Add(int64(len(b)))
+	w.r.works()
 	w.know(packTable{Name: d.name, Size: int64(len(b)), Salt: d.salt, Segments: d.segments})
 	return nil
 }
@@ -356,6 +357,7 @@ func (w *Writer) index() (Result, error) {
 		for _, s := range r.table(p).Segments {
 			res.RawBytes += int64(s.Raw)
 		}
+		r.works()
 	}
 	packs := adopted
 	if len(packs) > 0 {

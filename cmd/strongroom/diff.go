@@ -27,12 +27,15 @@ func (c *diffCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	done := s.reading(repo)
 	r, err := repo.Diff(s.ctx, c.From, c.To, func(d backup.Change) error {
+		done()
 		s.term.Say("%s  %s", d.Change, terminal.Line(d.Path))
 		e := thingEvent(d.Thing)
 		e["change"], e["bytesBefore"] = d.Change, d.Before
 		return s.term.Event("change", e)
 	})
+	done()
 	if errors.Is(err, backup.ErrSnapshot) && !errors.Is(err, backup.ErrDamaged) {
 		return &usageError{err.Error() + "; strongroom snapshots lists them"}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"strongroom/backup"
@@ -29,7 +30,9 @@ func (c *lsCmd) Run(s *session) error {
 		return err
 	}
 	n, bytes := 0, int64(0)
+	done := s.reading(repo)
 	sn, err := repo.List(s.ctx, c.Snapshot, c.Path, func(t backup.Thing) error {
+		done()
 		n, bytes = n+1, bytes+t.Size
 		link := ""
 		if t.Kind == backup.KindLink {
@@ -38,6 +41,7 @@ func (c *lsCmd) Run(s *session) error {
 		s.term.Say("%s %12s  %s  %s%s", t.Mode, terminal.Number(int(t.Size)), t.ModTime.Local().Format(timeForm), terminal.Line(t.Path), link)
 		return s.term.Event("thing", thingEvent(t))
 	})
+	done()
 	switch {
 	case errors.Is(err, backup.ErrSnapshot) && !errors.Is(err, backup.ErrDamaged):
 		return noSnapshot(c.Snapshot)
@@ -48,6 +52,14 @@ func (c *lsCmd) Run(s *session) error {
 	}
 	s.term.Note("%s, %s, in backup %s of %s.", terminal.Count(n, "entry"), terminal.Bytes(bytes), sn.ID, sn.Time.Local().Format(timeForm))
 	return s.term.Event("ls", map[string]any{"snapshot": sn.ID, "entries": n, "bytes": bytes})
+}
+
+// reading shows that a repository is being read, until done is called the first
+// time: when there is something to say.
+func (s *session) reading(repo *backup.Repository) (done func()) {
+	show, end := s.term.Start("Reading")
+	repo.Working(func() { show(terminal.Progress{Phase: backup.PhaseScan}) })
+	return sync.OnceFunc(end)
 }
 
 // repository opens the repository of a folder that is set up.

@@ -19,7 +19,7 @@ import (
 )
 
 // Steps of a folder of very many small files.
-var scaleSteps = []string{stepFirst, stepUnchanged, stepList, stepRestore}
+var scaleSteps = []string{stepFirst, stepUnchanged, stepList, stepCheck, stepRestore}
 
 const stepList = "ls"
 
@@ -74,7 +74,7 @@ func (b *bench) scaleOf(ctx context.Context, w io.Writer, g program, p place) er
 		}
 	}
 	for _, step := range scaleSteps {
-		args := map[string]func(place) []string{stepFirst: g.backup, stepUnchanged: g.backup, stepList: g.list, stepRestore: g.restore}[step]
+		args := map[string]func(place) []string{stepFirst: g.backup, stepUnchanged: g.backup, stepList: g.list, stepCheck: g.check, stepRestore: g.restore}[step]
 		if args == nil {
 			continue
 		}
