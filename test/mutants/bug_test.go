@@ -79,7 +79,7 @@ var bugs = []bug{
 	{"take a list that was replaced for one that is done", "backup/pack/condemned.go", "			return nil, nil, true, nil", "			continue", "backup/pack", "TestReplacedListIsSeen", false},
 	{"fetch again what an interrupted restore left", "backup/restoreresume.go", "return part < len(g.done) && g.done[part] }", "return false }", "backup", "TestRestoreGoesOnWhereItStopped", false},
 	{"throw away what a broken line left", "backup/restoreresume.go", "g.parts > 1 && g.left < g.parts {", "false {", "backup", "TestRestoreGoesOnWhereItStopped", false},
-	{"fetch again what a killed restore left", "backup/restoreresume.go", "			g.part, g.done = info, done\n", "			_, _ = info, done\n", "backup", "TestKilledRestoreGoesOn", false},
+	{"fetch again what a killed restore left", "backup/restoreresume.go", "		g.part, g.done = info, done\n", "		_, _ = info, done\n", "backup", "TestKilledRestoreGoesOn", false},
 	{"prune: let a damaged pack go", "backup/pack/prunetidy.go", "			u.fate = fateKeep\n			p.report.Repacked.Objects--", "			p.report.Repacked.Objects--", "backup", "TestPruneKeepsADamagedPack", false},
 	{"read one head after another", "backup/pack/spread.go", "range min(lookWorkers, len(all))", "range min(1, len(all))", "backup/pack", "TestManyAreAskedForAtOnce", false},
 
