@@ -354,7 +354,12 @@ func TestRestoreGoesOnWhereItStopped(t *testing.T) {
 			t.Fatalf("%d rounds, %d parts kept", rounds, kept)
 		}
 		wantSame(t, x.held, takeShadow(t, filepath.Join(target, "data")))
-		if report, err := x.r.Restore(t.Context(), "latest", target, RestoreOptions{}); err != nil || report.Files != 0 || len(x.line.take(x.tables)) > 0 {
+		// Small files may be read along with the lists beside them: no parts of
+		// large ones are, and nothing is written.
+		if _, err := x.goOn(t, target, -1); err != nil {
+			t.Error(err)
+		}
+		if report, err := x.r.Restore(t.Context(), "latest", target, RestoreOptions{}); err != nil || report.Files != 0 || report.Bytes != 0 {
 			t.Errorf("a whole restore was done again: %+v %v", report, err)
 		}
 	}
