@@ -13,6 +13,7 @@ import (
 type applying struct {
 	entry   consensus.Entry
 	stamp   stamp
+	payload []byte // after the stamp
 	command record.Command
 	record  *held // pinned; nil while it is on its way
 	waits   bool  // for the record
@@ -78,10 +79,9 @@ func (g *group) fetch(v *Vault, a *applying) {
 	if a.entry.IsChange() || len(a.entry.Data) == 0 {
 		return
 	}
-	var payload []byte
 	var err error
-	if a.stamp, payload, err = parseStamp(a.entry.Data); err == nil && a.stamp.kind == stampCommand {
-		a.command, err = record.DecodeCommand(payload)
+	if a.stamp, a.payload, err = parseStamp(a.entry.Data); err == nil && a.stamp.kind == stampCommand {
+		a.command, err = record.DecodeCommand(a.payload)
 	}
 	if err != nil {
 		v.fail(fmt.Errorf("%w: entry %d", err, a.entry.Index))
@@ -118,9 +118,9 @@ func (g *group) carryOut(v *Vault, a *applying) {
 	case a.entry.IsChange():
 		g.change(v, a.entry)
 	case a.stamp.kind == stampMark:
-		g.marked(v, a.entry)
+		g.marked(v, a.payload)
 	case a.stamp.kind == stampReplacement:
-		g.replacedBy(v, a.entry.Data[stampBytes:])
+		g.replacedBy(v, a.payload)
 	case a.stamp.kind == stampCommand:
 		o := v.apply(a.entry.Index, a.record, &a.command)
 		if p, ours := g.pending[a.stamp.serial]; ours && a.stamp.boot == v.boot {
@@ -128,7 +128,6 @@ func (g *group) carryOut(v *Vault, a *applying) {
 			g.end(v, p, o)
 		}
 	}
-	g.look(v)
 }
 
 // journalHead is from where a start may read on that has all that is applied:

@@ -51,12 +51,7 @@ type box struct {
 	fatal   error
 }
 
-func newIsland(t testing.TB, n int, policy bundle.Policy) *island {
-	t.Helper()
-	return newIslandWith(t, n, policy, "file")
-}
-
-func newIslandWith(t testing.TB, n int, policy bundle.Policy, rollback string) *island {
+func newIsland(t testing.TB, n int, policy bundle.Policy, rollback string) *island {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	must(t, err)
@@ -277,10 +272,7 @@ func (s *island) asks(i int, sealed []byte) *wire.Reply {
 }
 
 func TestIsland(t *testing.T) {
-	s := newIsland(t, 3, bundle.Policy{Attempts: 10, TicketMillis: 120_000})
-	s.order()
-	s.until("three boxes vote", func() bool { return s.voters() == 3 })
-	s.ask = func(sealed []byte) *wire.Reply { return s.asks(0, sealed) }
+	s := newIslandOf3(t)
 	gen := s.register("anna", "right", "K")
 	if gen == (wire.Generation{}) {
 		t.Fatal("no generation")
@@ -310,10 +302,15 @@ func TestIsland(t *testing.T) {
 	}
 }
 
-// newIslandOf3 is one that serves.
+// newIslandOf3 is one that serves, of boxes whose HSMs are files.
 func newIslandOf3(t *testing.T) *island {
 	t.Helper()
-	s := newIsland(t, 3, bundle.Policy{Attempts: 10, TicketMillis: 120_000})
+	return newServing(t, 3, "file")
+}
+
+func newServing(t *testing.T, n int, rollback string) *island {
+	t.Helper()
+	s := newIsland(t, n, bundle.Policy{Attempts: 10, TicketMillis: 120_000}, rollback)
 	s.order()
 	s.serves()
 	s.ask = func(sealed []byte) *wire.Reply { return s.asks(0, sealed) }
@@ -394,10 +391,7 @@ func TestColdStart(t *testing.T) {
 // TestResume: boxes whose HSM can not be put back are, after all were down, who
 // they were.
 func TestResume(t *testing.T) {
-	s := newIslandWith(t, 3, bundle.Policy{Attempts: 10, TicketMillis: 120_000}, "token")
-	s.order()
-	s.serves()
-	s.ask = func(sealed []byte) *wire.Reply { return s.asks(0, sealed) }
+	s := newServing(t, 3, "token")
 	s.register("anna", "right", "K")
 	for round := range uint32(3) {
 		s.recover("anna", "wrong")
@@ -445,10 +439,7 @@ func TestIslandEpoch(t *testing.T) {
 // TestColdStartOfThree: three of five boxes are left. They serve, each answer
 // stands on all three of them, and the others come back later.
 func TestColdStartOfThree(t *testing.T) {
-	s := newIsland(t, 5, bundle.Policy{Attempts: 10, TicketMillis: 120_000})
-	s.order()
-	s.serves()
-	s.ask = func(sealed []byte) *wire.Reply { return s.asks(0, sealed) }
+	s := newServing(t, 5, "file")
 	s.register("anna", "right", "K")
 	s.recover("anna", "wrong")
 	for i := range s.boxes {
@@ -536,10 +527,7 @@ func TestReplacedBox(t *testing.T) {
 // TestColdStartOfResumed: two of five boxes that forget nothing are left of a
 // run whose majority lost what it had. They take an order like the others.
 func TestColdStartOfResumed(t *testing.T) {
-	s := newIslandWith(t, 5, bundle.Policy{Attempts: 10, TicketMillis: 120_000}, "token")
-	s.order()
-	s.serves()
-	s.ask = func(sealed []byte) *wire.Reply { return s.asks(0, sealed) }
+	s := newServing(t, 5, "token")
 	s.register("anna", "right", "K")
 	s.recover("anna", "wrong")
 	for i := range s.boxes {

@@ -31,7 +31,7 @@ type bencher struct {
 // one core does. Channel and OPAQUE are left out; the HSM is memory; messages are
 // handed over without a network.
 func BenchmarkIslandDebits(b *testing.B) {
-	s := newIsland(b, 3, bundle.Policy{Attempts: 10, TicketMillis: 120_000})
+	s := newIsland(b, 3, bundle.Policy{Attempts: 10, TicketMillis: 120_000}, "file")
 	for range s.boxes {
 		log, err := node.OpenLog(b.TempDir())
 		must(b, err)

@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"strongroom/protocol/wire"
-	"strongroom/vault/hal"
 	"strongroom/vault/internal/consensus"
 	"strongroom/vault/internal/ledger"
 )
@@ -93,15 +92,15 @@ func encodeState(s groupState) ([]byte, error) {
 var errState = errors.New("vault: what the island agreed on does not parse: another version of the program wrote it")
 
 func decodeState(b []byte) (s groupState, err error) {
-	body, rest, ok := cut(b)
-	if !ok || wire.Decode(body, &s) != nil || len(rest) < 2 {
+	body, rest, err := ledger.Cut(b)
+	if err != nil || wire.Decode(body, &s) != nil || len(rest) < 2 {
 		return s, errState
 	}
 	n := binary.BigEndian.Uint16(rest)
 	rest = rest[2:]
 	for range n {
 		var r []byte
-		if r, rest, ok = cut(rest); !ok {
+		if r, rest, err = ledger.Cut(rest); err != nil {
 			return s, errState
 		}
 		s.Replaced = append(s.Replaced, r)
@@ -114,15 +113,6 @@ func decodeState(b []byte) (s groupState, err error) {
 		s.Members = append(s.Members, membership{binary.BigEndian.Uint64(rest), wire.BoxID(rest[8:])})
 	}
 	return s, nil
-}
-
-// cut splits length (16 bit) || that many bytes || rest.
-func cut(b []byte) (first, rest []byte, ok bool) {
-	if len(b) < 2 || len(b)-2 < int(binary.BigEndian.Uint16(b)) {
-		return nil, nil, false
-	}
-	n := 2 + int(binary.BigEndian.Uint16(b))
-	return b[2:n:n], b[n:], true
 }
 
 // take makes a state that of this box. Error: its place was taken.
@@ -152,7 +142,7 @@ func (g *group) take(v *Vault, s groupState) error {
 //     vote, and gets what it lacks before it has one.
 //  2. The same with a majority of the boxes: none of them leads until custodians
 //     have seen what each one has.
-func (g *group) restore(v *Vault, h hal.HAL, disk wire.Disk, anchor ledger.Anchor) error {
+func (g *group) restore(v *Vault, disk wire.Disk, anchor ledger.Anchor) error {
 	if len(v.saved.Group) > 0 {
 		s, err := decodeState(v.saved.Group)
 		if err != nil {
@@ -174,13 +164,9 @@ func (g *group) restore(v *Vault, h hal.HAL, disk wire.Disk, anchor ledger.Ancho
 	v.durable, v.anchored = v.ledger.Head().Index, v.ledger.Head()
 	if reached && g.member != 0 && g.conf.Has(g.member) && g.rollbackProof() {
 		g.start.ID, g.resumes = g.member, true
-	} else if err := g.newMember(v); err != nil {
-		return err
+		return nil
 	}
-	if v.saved.Serial == 0 {
-		v.beginSave()
-	}
-	return v.settle(h, disk)
+	return g.newMember(v)
 }
 
 func (g *group) newMember(v *Vault) error {

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"strongroom/protocol/wire"
-	"strongroom/vault/internal/consensus"
 )
 
 const markTicks = 200 // a mark that is not through by then is proposed again
@@ -36,10 +35,9 @@ func (g *group) mark(v *Vault) {
 //
 // The attack that it stops: a host changes its box's pages in a way that its
 // box does not see. Its root is then another one than the island's.
-func (g *group) marked(v *Vault, e consensus.Entry) {
-	_, payload, err := parseStamp(e.Data)
+func (g *group) marked(v *Vault, payload []byte) {
 	var m mark
-	if err != nil || wire.Decode(payload, &m) != nil {
+	if wire.Decode(payload, &m) != nil {
 		v.fail(errState)
 		return
 	}
@@ -104,11 +102,11 @@ func (g *group) keptCheckpoint(s *saving) {
 func (g *group) tell(v *Vault) {
 	r := wire.IslandReport{
 		Box: g.self, Term: g.status.Term, Commit: g.status.Commit, Applied: g.applied.Index, Root: v.saved.Root.Hash, RootAt: g.savedAt,
-		Epoch: v.epochs.Number(), Shown: g.shown(v), Group: g.id, Role: g.role(),
+		Epoch: v.epochs.Number(), Shown: wire.Shown{Box: g.self}, Group: g.id, Role: g.role(),
 		Changing: g.conf.Joint(),
 	}
-	if !g.free() {
-		r.Shown = wire.Shown{Box: g.self} // an order is not for it
+	if g.free() { // else an order is not for it
+		r.Shown = g.shown(v)
 	}
 	if g.status.Leads && g.leading {
 		r.Leader = g.self
@@ -116,7 +114,7 @@ func (g *group) tell(v *Vault) {
 		r.Leader = g.members[g.status.Leader]
 	}
 	r.Boxes = g.boxReports(v)
-	if g.sameReport(r) && g.ticks%20 != 0 || r.Applied == g.report.Applied && g.sameReport(r) {
+	if g.sameReport(r) && (g.ticks%20 != 0 || r.Applied == g.report.Applied) {
 		return
 	}
 	g.report = r

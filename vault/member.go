@@ -170,8 +170,9 @@ func (g *group) free() bool {
 // leave has a member take part no more in a run that has no majority. It keeps
 // all that it has: should that run's leader come back first, it is who it was.
 func (g *group) leave(v *Vault) {
-	entries, base := g.log()
-	g.start = consensus.Start{ID: g.member, State: g.raft.State(), Base: base, Members: g.conf, Entries: entries}
+	g.start = consensus.Start{
+		ID: g.member, State: g.raft.State(), Base: g.applied, Members: g.conf, Entries: g.raft.Entries(g.applied.Index),
+	}
 	for _, a := range g.queue {
 		if a.record != nil {
 			v.unpin(a.record)
@@ -218,8 +219,11 @@ func (o ordered) enter(v *Vault) {
 	for _, s := range o.order.Shown {
 		term = max(term, s.Term)
 	}
-	entries, base := g.log()
-	g.queue, g.sending, g.arriving = nil, nil, nil
+	if g.raft != nil {
+		g.leave(v)
+	}
+	entries, base := g.start.Entries, g.start.Base
+	g.sending, g.arriving = nil, nil
 	g.id, g.applied, g.changedAt = id, base, 0
 	g.conf = consensus.Configuration{Voters: []uint64{g.member}}
 	g.members = map[uint64]wire.BoxID{g.member: g.self}
@@ -236,20 +240,16 @@ func (o ordered) enter(v *Vault) {
 	g.must(v, g.raft.Campaign())
 }
 
-// log is what the box has after what it applied.
-func (g *group) log() (entries []consensus.Entry, base consensus.Position) {
-	if g.raft == nil {
-		return g.start.Entries, g.start.Base
-	}
-	return g.raft.Entries(g.applied.Index), g.applied
-}
-
 // shown is what custodians are shown of this box.
 func (g *group) shown(v *Vault) wire.Shown {
 	s := wire.Shown{Box: g.self, Boot: wire.Boot(v.boot)}
-	entries, last := g.log()
-	if n := len(entries); n > 0 {
-		last = entries[n-1].Position()
+	last := g.applied
+	if g.raft != nil {
+		if p := g.raft.LastPosition(); p.Index > last.Index {
+			last = p
+		}
+	} else if n := len(g.start.Entries); n > 0 {
+		last = g.start.Entries[n-1].Position()
 	}
 	s.Term, s.Last = last.Term, last.Index
 	return s

@@ -37,10 +37,15 @@ func (v *Vault) restore(h hal.HAL, disk wire.Disk) error {
 	if err := v.restoreCheckpoint(h, disk, anchor); err != nil {
 		return err
 	}
-	if v.group != nil {
-		return v.restoreGroup(h, disk, anchor)
+	if _, err := io.ReadFull(v.rand, v.boot[:]); err != nil {
+		return err
 	}
-	if err := v.replay(h, disk, anchor); err != nil {
+	if v.group != nil {
+		err = v.group.restore(v, disk, anchor)
+	} else {
+		err = v.replay(h, disk, anchor)
+	}
+	if err != nil {
 		return err
 	}
 	if v.saved.Serial == 0 { // a start without one would be refused once the anchor has moved
@@ -49,25 +54,7 @@ func (v *Vault) restore(h hal.HAL, disk wire.Disk) error {
 			return err
 		}
 	}
-	if _, err := io.ReadFull(v.rand, v.boot[:]); err != nil {
-		return err
-	}
 	v.turn.shred = true // what a turn that was cut short left in the HSM
-	if v.between() {
-		v.turn.begin(v)
-	}
-	return h.WriteMemory(ledger.Anchor{Head: v.head, Boot: v.boot}.Encode(v.fleet.ID))
-}
-
-// restoreGroup is restore for a box of an island of several.
-func (v *Vault) restoreGroup(h hal.HAL, disk wire.Disk, anchor ledger.Anchor) error {
-	if _, err := io.ReadFull(v.rand, v.boot[:]); err != nil {
-		return err
-	}
-	if err := v.group.restore(v, h, disk, anchor); err != nil {
-		return err
-	}
-	v.turn.shred = true
 	if v.between() {
 		v.turn.begin(v)
 	}

@@ -122,11 +122,10 @@ func (s *Server) frontAdmin(c Config) error {
 	s.metrics.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "strongroom_relay_boxes_up", Help: "Boxes that can be asked.",
 	}, func() float64 { return float64(s.upstream.Up()) }))
-	l, err := net.Listen("tcp", c.Admin)
+	l, err := s.listenAdmin(c)
 	if err != nil {
-		return fmt.Errorf("can not listen at %s for /metrics: %w. Give another --admin, or --admin off", c.Admin, err)
+		return err
 	}
-	s.AdminURL = "http://" + l.Addr().String()
 	s.start(s.metrics.frontAdmin(s.upstream.Healthy), l)
 	return nil
 }

@@ -184,14 +184,13 @@ func (s *Server) serve(c Config, public net.Listener) error {
 		TrustedProxies: c.TrustedProxies, Observe: s.metrics.observe, AnswerWithin: c.AnswerWithin, Log: c.Log,
 	})
 	if c.Admin != AdminOff {
-		l, err := net.Listen("tcp", c.Admin)
+		l, err := s.listenAdmin(c)
 		if err != nil {
-			return fmt.Errorf("can not listen at %s for /metrics: %w. Give another --admin, or --admin off", c.Admin, err)
+			return err
 		}
 		if !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
 			c.Log.Warn("the admin address can be reached from other machines; it shows counts, never accounts", "admin", c.Admin)
 		}
-		s.AdminURL = "http://" + l.Addr().String()
 		mux := s.metrics.admin(s.node)
 		s.handleStatus(mux)
 		if s.island != nil {
@@ -202,6 +201,16 @@ func (s *Server) serve(c Config, public net.Listener) error {
 	}
 	s.start(front, public)
 	return nil
+}
+
+// listenAdmin opens the admin address.
+func (s *Server) listenAdmin(c Config) (net.Listener, error) {
+	l, err := net.Listen("tcp", c.Admin)
+	if err != nil {
+		return nil, fmt.Errorf("can not listen at %s for /metrics: %w. Give another --admin, or --admin off", c.Admin, err)
+	}
+	s.AdminURL = "http://" + l.Addr().String()
+	return l, nil
 }
 
 func (s *Server) start(h http.Handler, l net.Listener) {

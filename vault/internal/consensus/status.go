@@ -50,6 +50,13 @@ func (g *Group) Progress() (list []Progress) {
 // State is what the member must not forget beside its entries.
 func (g *Group) State() State { return g.log.state }
 
+// LastPosition is that of the last durable entry.
+func (g *Group) LastPosition() Position {
+	last := g.log.last()
+	term, _ := g.log.Term(last) // always known
+	return Position{last, term}
+}
+
 // Entries are the durable entries after an index.
 func (g *Group) Entries(after uint64) (entries []Entry) {
 	for _, e := range g.log.entries {

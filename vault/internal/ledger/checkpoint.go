@@ -83,7 +83,7 @@ func (c Checkpoint) Seal(rand io.Reader, fleet wire.FleetID, e Epochs) ([]byte, 
 // ListEpochs are the epochs of a sealed checkpoint, for their secrets to be
 // opened. It is the host's word until OpenCheckpoint has checked it.
 func ListEpochs(b []byte) ([]Epoch, error) {
-	head, _, err := cut(b)
+	head, _, err := Cut(b)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func ListEpochs(b []byte) ([]Epoch, error) {
 // OpenCheckpoint undoes Seal, with the epochs that ListEpochs named. Errors:
 // ErrCheckpoint, ErrShredded.
 func OpenCheckpoint(fleet wire.FleetID, e Epochs, b []byte) (Checkpoint, error) {
-	head, sealed, err := cut(b)
+	head, sealed, err := Cut(b)
 	if err != nil {
 		return Checkpoint{}, err
 	}
@@ -112,7 +112,7 @@ func OpenCheckpoint(fleet wire.FleetID, e Epochs, b []byte) (Checkpoint, error) 
 }
 
 func parseCheckpoint(plaintext []byte) (Checkpoint, error) {
-	encoded, due, err := cut(plaintext)
+	encoded, due, err := Cut(plaintext)
 	var body checkpointBody
 	if err != nil || wire.Decode(encoded, &body) != nil || len(due)%dueBytes != 0 {
 		return Checkpoint{}, fmt.Errorf("%w: another version of the program wrote it", ErrCheckpoint)
@@ -127,8 +127,8 @@ func parseCheckpoint(plaintext []byte) (Checkpoint, error) {
 	return c, nil
 }
 
-// cut splits length (16 bit) || that many bytes || rest.
-func cut(b []byte) (first, rest []byte, err error) {
+// Cut splits length (16 bit) || that many bytes || rest.
+func Cut(b []byte) (first, rest []byte, err error) {
 	if len(b) < 2 || len(b)-2 < int(binary.BigEndian.Uint16(b)) {
 		return nil, nil, fmt.Errorf("%w: it is cut short", ErrCheckpoint)
 	}
