@@ -2,13 +2,10 @@ package client
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 
 	"strongroom/protocol/bundle"
 	"strongroom/protocol/wire"
@@ -65,7 +62,7 @@ func (v *Vault) SignedStatus(ctx context.Context) (Evidence, wire.StatusReport, 
 	if e.Statement, err = answer.Status.Statement(fleet.ID, v.Account, answer.Attestation.AtMillis); err != nil {
 		return Evidence{}, wire.StatusReport{}, err
 	}
-	if !signedBy(fleet.Status, e.Statement, e.Signature) {
+	if !bundle.SignedBy(fleet.Status, sha256.Sum256(e.Statement), e.Signature) {
 		return Evidence{}, wire.StatusReport{}, fmt.Errorf("%w: the signature under the status is wrong", ErrAnswer)
 	}
 	return e, *answer.Status, nil
@@ -93,7 +90,7 @@ func CheckEvidence(pin bundle.Pin, text []byte) (*wire.StatusStatement, *bundle.
 		return nil, nil, fmt.Errorf("%w: %w", ErrEvidence, ErrUnsigned)
 	}
 	// The signature first: nothing that nobody signed is parsed.
-	if !signedBy(fleet.Status, e.Statement, e.Signature) {
+	if !bundle.SignedBy(fleet.Status, sha256.Sum256(e.Statement), e.Signature) {
 		return nil, nil, fmt.Errorf("%w: the signature is wrong", ErrEvidence)
 	}
 	s, err := wire.DecodeStatusStatement(e.Statement)
@@ -101,19 +98,4 @@ func CheckEvidence(pin bundle.Pin, text []byte) (*wire.StatusStatement, *bundle.
 		return nil, nil, fmt.Errorf("%w: the vault signed something else", ErrEvidence)
 	}
 	return s, fleet, nil
-}
-
-// signedBy checks an ECDSA P-256 signature over SHA-256 (FIPS 186-5 §6.4.2):
-// key is SEC1 compressed, signature r and s.
-func signedBy(key, statement, signature []byte) bool {
-	if len(signature) != wire.SignatureBytes {
-		return false
-	}
-	x, y := elliptic.UnmarshalCompressed(elliptic.P256(), key)
-	if x == nil {
-		return false
-	}
-	digest := sha256.Sum256(statement)
-	r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
-	return ecdsa.Verify(&ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y}, digest[:], r, s)
 }

@@ -3,6 +3,7 @@ package vault
 import (
 	"errors"
 
+	"strongroom/protocol/bundle"
 	"strongroom/protocol/channel"
 	"strongroom/protocol/wire"
 	"strongroom/vault/hal"
@@ -114,7 +115,7 @@ type spoken struct {
 
 func (j speakJob) Run(h hal.HAL) Result {
 	s := spoken{speakJob: j}
-	if !j.peer.identity().SignedDigest(j.offer.Digest(), j.offer.Signature) {
+	if !bundle.SignedBy(j.peer.key, j.offer.Digest(), j.offer.Signature) {
 		s.err = errStranger
 		return s
 	}
@@ -164,7 +165,7 @@ type heard struct {
 
 func (j hearJob) Run(hal.HAL) Result {
 	h := heard{hearJob: j}
-	if !j.peer.identity().SignedDigest(j.setup.Digest(), j.setup.Signature) {
+	if !bundle.SignedBy(j.peer.key, j.setup.Digest(), j.setup.Signature) {
 		h.err = errStranger
 		return h
 	}

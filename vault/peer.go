@@ -3,7 +3,6 @@ package vault
 import (
 	"errors"
 
-	"strongroom/protocol/bundle"
 	"strongroom/protocol/channel"
 	"strongroom/protocol/wire"
 	"strongroom/vault/internal/consensus"
@@ -41,8 +40,6 @@ type peer struct {
 	parcels  []wire.Parcel        // of this Step
 	bytes    int                  // of Raft's messages in the last of them
 }
-
-func (p *peer) identity() bundle.Box { return bundle.Box{Key: p.key} }
 
 // up tells whether both can hear the other.
 func (p *peer) up() bool { return p.in != nil && p.out != nil }

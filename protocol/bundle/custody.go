@@ -2,13 +2,10 @@ package bundle
 
 import (
 	"bytes"
-	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 
 	"strongroom/protocol/wire"
@@ -137,17 +134,5 @@ func (f *Fleet) checkQuorum(statement []byte, signatures []OrderSignature) error
 
 // Signed tells whether the box's identity signed a statement.
 func (b Box) Signed(statement, signature []byte) bool {
-	return b.SignedDigest(sha256.Sum256(statement), signature)
-}
-
-// SignedDigest tells whether it signed what has a SHA-256: ECDSA (FIPS 186-5
-// §6.4.2), r || s.
-func (b Box) SignedDigest(digest [sha256.Size]byte, signature []byte) bool {
-	x, y := elliptic.UnmarshalCompressed(elliptic.P256(), b.Key)
-	if x == nil || len(signature) != wire.SignatureBytes {
-		return false
-	}
-	half := len(signature) / 2
-	r, s := new(big.Int).SetBytes(signature[:half]), new(big.Int).SetBytes(signature[half:])
-	return ecdsa.Verify(&ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y}, digest[:], r, s)
+	return SignedBy(b.Key, sha256.Sum256(statement), signature)
 }
