@@ -99,6 +99,30 @@ func TestReplacements(t *testing.T) {
 	}
 }
 
+// refusesEveryChange flips every bit of what holds, cuts it at every byte and
+// makes it longer: what is checked then is the error want.
+func refusesEveryChange(t *testing.T, b []byte, check func([]byte) error, want error) {
+	t.Helper()
+	if err := check(b); err != nil {
+		t.Fatal(err)
+	}
+	for i := range b {
+		for bit := range 8 {
+			flipped := bytes.Clone(b)
+			flipped[i] ^= 1 << bit
+			if err := check(flipped); !errors.Is(err, want) {
+				t.Fatalf("byte %d, bit %d: %v", i, bit, err)
+			}
+		}
+		if err := check(b[:i]); !errors.Is(err, want) {
+			t.Fatalf("cut at %d: %v", i, err)
+		}
+	}
+	if err := check(append(bytes.Clone(b), 0)); !errors.Is(err, want) {
+		t.Fatalf("longer: %v", err)
+	}
+}
+
 // TestFlippedReplacement flips every bit of a certificate.
 func TestFlippedReplacement(t *testing.T) {
 	f, keys := island(t, 3, 2)
@@ -113,24 +137,7 @@ func TestFlippedReplacement(t *testing.T) {
 		}
 		return err
 	}
-	if err := check(b); err != nil {
-		t.Fatal(err)
-	}
-	for i := range b {
-		for bit := range 8 {
-			flipped := bytes.Clone(b)
-			flipped[i] ^= 1 << bit
-			if err := check(flipped); !errors.Is(err, ErrReplacement) {
-				t.Fatalf("byte %d, bit %d: %v", i, bit, err)
-			}
-		}
-		if err := check(b[:i]); !errors.Is(err, ErrReplacement) {
-			t.Fatalf("cut at %d: %v", i, err)
-		}
-	}
-	if err := check(append(b, 0)); !errors.Is(err, ErrReplacement) {
-		t.Fatalf("longer: %v", err)
-	}
+	refusesEveryChange(t, b, check, ErrReplacement)
 }
 
 // TestStatementsAreApart: a signature under one statement is none under
@@ -185,18 +192,7 @@ func TestFlippedOrder(t *testing.T) {
 		}
 		return err
 	}
-	if err := check(b); err != nil {
-		t.Fatal(err)
-	}
-	for i := range b {
-		for bit := range 8 {
-			flipped := bytes.Clone(b)
-			flipped[i] ^= 1 << bit
-			if err := check(flipped); !errors.Is(err, ErrOrder) {
-				t.Fatalf("byte %d, bit %d: %v", i, bit, err)
-			}
-		}
-	}
+	refusesEveryChange(t, b, check, ErrOrder)
 	// A wrong signature beside enough right ones is not passed over.
 	order.Signatures = append(order.Signatures, OrderSignature{2, make([]byte, 64)})
 	if err := f.CheckOrder(f.Boxes, order); !errors.Is(err, ErrOrder) {
