@@ -103,7 +103,7 @@ func refusal(c wire.Code) error {
 		kind = ErrMarks
 	case wire.CodeWait:
 		kind = errWait
-	case wire.CodeUnavailable, wire.CodeRateLimited:
+	case wire.CodeUnavailable, wire.CodeRateLimited, wire.CodeIsland:
 		kind = ErrUnreachable
 	case wire.CodeUnknown:
 		kind = ErrOutcomeUnknown

@@ -156,7 +156,7 @@ func clearRefusal(res *http.Response) error {
 func inClear(c wire.Code) bool {
 	switch c {
 	case wire.CodeRelayToken, wire.CodeTooLarge, wire.CodeRateLimited, wire.CodeSealing,
-		wire.CodeMalformed, wire.CodeTicket, wire.CodeUnavailable, wire.CodeUnknown:
+		wire.CodeMalformed, wire.CodeTicket, wire.CodeUnavailable, wire.CodeUnknown, wire.CodeIsland:
 		return true
 	}
 	return false

@@ -21,7 +21,7 @@ import (
 
 // Limits of a relay, where Config does not say otherwise.
 const (
-	InFlightMax        = 256 + wire.WatchersMax // requests between their last byte and their answer; as in the node
+	InFlightMax        = 256 + wire.WatchersMax // of one island: requests between their last byte and their answer; as in the node
 	AccountInFlightMax = 32                     // of one account, their bodies on the way included
 	answerWithin       = 20 * time.Second       // then the outcome is called unknown
 	retryAfterSeconds  = 2
@@ -54,10 +54,12 @@ type Vault func(context.Context, Request) (wire.Reply, error)
 
 // Config composes a relay. Zero values of limits mean the package's.
 type Config struct {
-	Document       []byte          // the fleet document, public
-	Issuers        []bundle.Issuer // whose account tokens are taken
-	Vault          Vault
-	Healthy        func() error // nil while the vault can serve
+	Document       []byte           // the founder's fleet document, public
+	Layouts        func() []byte    // the fleet's layouts as a client takes them; nil or none: there are no layouts
+	Issuers        []bundle.Issuer  // whose account tokens are taken
+	Vault          Vault            // the founder's, which also gets what names no island; nil: that is refused
+	Islands        map[string]Vault // the others', by bundle.Pin.IslandName
+	Healthy        func() error     // nil while the vault can serve
 	Now            func() time.Time
 	AddressRate    Rate
 	AccountRate    Rate
@@ -75,7 +77,7 @@ type Relay struct {
 	accounts   *table[string]
 	tokens     *tokens
 	perAccount *crowd[string]
-	inFlight   chan struct{}
+	islands    map[string]*island // "" is the founder
 	routes     *http.ServeMux
 }
 
@@ -108,14 +110,22 @@ func New(c Config) *Relay {
 		accounts:   newTable[string](c.AccountRate, tableEntriesMax),
 		tokens:     newTokens(c.Issuers, tokensMax),
 		perAccount: newCrowd[string](AccountInFlightMax),
-		inFlight:   make(chan struct{}, c.InFlightMax),
+		islands:    make(map[string]*island),
 		routes:     http.NewServeMux(),
 	}
+	r.leadTo(c.Vault, "", bundle.PinOf(c.Document).IslandName())
+	for name, vault := range c.Islands {
+		r.leadTo(vault, name)
+	}
 	r.routes.HandleFunc("GET /v1/fleet", r.fleet)
+	r.routes.HandleFunc("GET /v1/layouts", r.layouts)
 	r.routes.HandleFunc("POST /v1/vault", r.vault)
+	r.routes.HandleFunc("POST /v1/vault/{island}", r.vault)
 	r.routes.HandleFunc("GET /healthz", r.health)
 	r.routes.HandleFunc("/v1/fleet", refusedMethod.answer)
+	r.routes.HandleFunc("/v1/layouts", refusedMethod.answer)
 	r.routes.HandleFunc("/v1/vault", refusedMethod.answer)
+	r.routes.HandleFunc("/v1/vault/{island}", refusedMethod.answer)
 	r.routes.HandleFunc("/", refusedPath.answer)
 	return r
 }
@@ -176,6 +186,10 @@ func (r *Relay) carry(w http.ResponseWriter, req *http.Request) ([]byte, *refusa
 	if refused != nil {
 		return nil, refused
 	}
+	to, known := r.islands[req.PathValue("island")]
+	if !known {
+		return nil, &refusedIsland
+	}
 	if !r.accounts.take(claims.Account, r.config.Now()) || !r.perAccount.enter(claims.Account) {
 		return nil, &refusedRate
 	}
@@ -188,12 +202,12 @@ func (r *Relay) carry(w http.ResponseWriter, req *http.Request) ([]byte, *refusa
 		return nil, &refusedBody
 	}
 	select {
-	case r.inFlight <- struct{}{}:
-		defer func() { <-r.inFlight }()
+	case to.inFlight <- struct{}{}:
+		defer func() { <-to.inFlight }()
 	default:
 		return nil, &refusedBusy
 	}
-	return r.ask(req.Context(), Request{Sealed: sealed, Token: bearer(req), From: r.clientAddress(req)})
+	return r.ask(req.Context(), to.vault, Request{Sealed: sealed, Token: bearer(req), From: r.clientAddress(req)})
 }
 
 // body reads the whole request into a buffer of its announced length, which
@@ -241,10 +255,10 @@ func bearer(req *http.Request) string {
 	return jws
 }
 
-func (r *Relay) ask(ctx context.Context, request Request) ([]byte, *refusal) {
+func (r *Relay) ask(ctx context.Context, vault Vault, request Request) ([]byte, *refusal) {
 	ctx, cancel := context.WithTimeout(ctx, r.config.AnswerWithin)
 	defer cancel()
-	reply, err := r.config.Vault(ctx, request)
+	reply, err := vault(ctx, request)
 	switch {
 	case errors.Is(err, ErrBusy):
 		return nil, &refusedBusy

@@ -36,6 +36,7 @@ const (
 // attempt again and know that it does; a second copy on our own would have it
 // believe an answer that is about the first.
 type Upstream struct {
+	path   string // of the vault at each box
 	boxes  []*upstreamBox
 	client *http.Client
 	turn   atomic.Uint32
@@ -52,16 +53,20 @@ type upstreamBox struct {
 	bury  context.CancelFunc // ends alive: what waits for this box goes elsewhere
 }
 
-// NewUpstream begins to look after boxes, named by their URLs; transport may
-// be nil. Close ends it.
-func NewUpstream(urls []string, transport http.RoundTripper) *Upstream {
+// NewUpstream begins to look after boxes of an island, named by their URLs; an
+// island without a name is the founder, which boxes of every age know.
+// transport may be nil. Close ends it.
+func NewUpstream(name string, urls []string, transport http.RoundTripper) *Upstream {
 	if transport == nil {
 		transport = &http.Transport{MaxIdleConnsPerHost: idleBoxes, IdleConnTimeout: idleFor}
 	}
-	u := &Upstream{client: &http.Client{
+	u := &Upstream{path: "/v1/vault", client: &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+	if name != "" {
+		u.path += "/" + name
+	}
 	u.ctx, u.end = context.WithCancel(context.Background())
 	for _, url := range urls {
 		b := &upstreamBox{url: strings.TrimRight(url, "/")}
@@ -194,7 +199,7 @@ func (u *Upstream) askBox(ctx, alive context.Context, b *upstreamBox, r Request)
 	defer context.AfterFunc(alive, cancel)()
 	var connected atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url+"/v1/vault", bytes.NewReader(r.Sealed))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url+u.path, bytes.NewReader(r.Sealed))
 	if err != nil {
 		return reply, false, err
 	}

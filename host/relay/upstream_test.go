@@ -67,7 +67,7 @@ func newUpstreamOf(t *testing.T, boxes ...*upstreamRig) *Upstream {
 	for _, b := range boxes {
 		urls = append(urls, b.URL)
 	}
-	u := NewUpstream(urls, nil)
+	u := NewUpstream("", urls, nil)
 	t.Cleanup(u.Close)
 	return u
 }

@@ -3,6 +3,7 @@ package bundle
 import (
 	"crypto/sha256"
 	"encoding/base32"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -40,6 +41,14 @@ func (p Pin) Check(document []byte) (*Fleet, error) {
 	}
 	return Decode(document)
 }
+
+// islandNameBytes of a pin name its island on the way to it.
+const islandNameBytes = 8
+
+// IslandName is how requests, relays and files name the island of the pin:
+// its first bytes, 16 hex digits. Nobody trusts a name; who is meant is told
+// by the whole pin.
+func (p Pin) IslandName() string { return hex.EncodeToString(p[:islandNameBytes]) }
 
 // String is the pin as people read it aloud.
 func (p Pin) String() string {

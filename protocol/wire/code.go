@@ -35,6 +35,7 @@ const (
 	CodeRelayToken  Code = "relay-token"  // the relay token was refused
 	CodeTooLarge    Code = "too-large"    // over RequestBytesMax
 	CodeRateLimited Code = "rate-limited" // over the limits of the account or the address
+	CodeIsland      Code = "island"       // the relay knows no way to the island that the request names
 
 	// CodeElsewhere is between boxes and nodes: another box leads, this one did
 	// nothing. No client sees it.

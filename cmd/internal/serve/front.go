@@ -54,7 +54,7 @@ func StartRelay(ctx context.Context, f Front, c Config) (s *Server, err error) {
 	if err != nil {
 		return s, err
 	}
-	s.upstream = relay.NewUpstream(f.Boxes, transport)
+	s.upstream = relay.NewUpstream("", f.Boxes, transport)
 	front := relay.New(relay.Config{
 		Document: document, Issuers: s.Fleet.Issuers, Vault: s.upstream.Ask, Healthy: s.upstream.Healthy,
 		AddressRate: c.AddressRate, AccountRate: c.AccountRate, InFlightMax: c.places(),
