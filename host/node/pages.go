@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	pagesCacheBytes    = 32 << 20
-	pagesMemTableBytes = 16 << 20
+	pagesCacheBytes = 32 << 20
+	// Several tables are held at times, on the heap: larger ones take minutes
+	// to fill, and the box grows by 30 MiB meanwhile.
+	pagesMemTableBytes = 4 << 20
 	pagesFilterBits    = 10 // a page: a read of one that is not there seldom touches the disk
 )
 
