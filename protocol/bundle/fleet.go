@@ -66,6 +66,10 @@ type Fleet struct {
 	// no majority. Ed25519 public keys (RFC 8032); none: nobody may.
 	Custodians [][]byte `cbor:"15,keyasint,omitempty"`
 	Quorum     uint8    `cbor:"16,keyasint,omitempty"`
+
+	// Founder is the pin of the island that the fleet began with, in the
+	// documents of islands that joined it later (layout.go).
+	Founder Pin `cbor:"17,keyasint,omitzero"`
 }
 
 // Box is one box of an island.

@@ -42,9 +42,9 @@ func (a Alerts) Validate() error {
 	c.length("alerts", len(a.Alerts), 1, AlertsMax)
 	for _, one := range a.Alerts {
 		c.length("account", len(one.Account), 1, AccountBytesMax)
-		c.value("event", one.Kind >= EventRegistered && one.Kind <= EventDestroyed)
+		c.value("event", one.Kind >= EventRegistered && one.Kind <= EventArrived)
 		c.value("event's number", one.Number > 0)
-		c.value("state", one.State >= StateLive && one.State <= StateDeleted)
+		c.value("state", one.State >= StateLive && one.State <= StateArriving)
 		c.value("left", one.Left <= one.Limit)
 	}
 	return c.result()

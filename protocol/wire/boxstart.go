@@ -112,6 +112,7 @@ func (in In) Validate() error {
 	c.received(in.Received)
 	c.length("order", len(in.Order), 0, OrderBytesMax)
 	c.length("replacement", len(in.Replacement), 0, ReplacementBytesMax)
+	c.layouts(in.Layouts)
 	return c.result()
 }
 

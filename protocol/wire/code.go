@@ -24,6 +24,10 @@ const (
 	CodePending     Code = "pending"     // a reset or a deletion without proof waits already
 	CodeStale       Code = "stale"       // the vault holds a newer mark of this device, or another one of the same number
 	CodeMarks       Code = "marks"       // the record holds the marks of as many devices as it takes
+	CodeLayout      Code = "layout"      // not this island: another one is the account's home in the newest layout it knows, or it knows another newest one than was named
+	CodeDeparted    Code = "departed"    // the account left for another island, see StatusReport.Departed
+	CodeArriving    Code = "arriving"    // a registration waits here for receipts; another one takes its place only by its owner's signature, or after GuardedUntilMillis
+	CodeReceipt     Code = "receipt"     // a receipt is missing, or is not good for this
 	CodeUnavailable Code = "unavailable" // the box can not serve now; nothing was debited
 	CodeUnknown     Code = "unknown"     // the outcome is not known: retry with the same slot and KE1
 )

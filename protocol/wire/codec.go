@@ -8,7 +8,7 @@ import (
 
 // Limits of structure. No message comes near them.
 const (
-	nestedLevelsMax  = 5
+	nestedLevelsMax  = 8
 	arrayElementsMax = 16
 	mapPairsMax      = 32
 )

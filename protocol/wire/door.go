@@ -23,6 +23,10 @@ type In struct {
 	// Replacement is the custodians' certificate for a box in the place of a
 	// lost one (bundle.Replacement). The box that leads has the island agree on it.
 	Replacement []byte `cbor:"12,keyasint,omitempty"`
+
+	// Layouts are the fleet's islands as the host knows them; shown once, and
+	// again whenever there is a newer layout.
+	Layouts *Layouts `cbor:"13,keyasint,omitempty"`
 }
 
 // Request is one sealed request.

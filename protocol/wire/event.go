@@ -14,6 +14,8 @@ const (
 	EventReset         EventKind = 8  // what waited took the place of the live one
 	EventDeleted       EventKind = 9  // by its owner, or after the wait
 	EventDestroyed     EventKind = 10 // the attempts were used up
+	EventDeparted      EventKind = 11 // the account left for another island
+	EventArrived       EventKind = 12 // it came from others
 )
 
 // Event is one thing that happened to an account, or a run of the same.
@@ -41,7 +43,7 @@ func (c *check) history(events []Event) {
 	c.length("history", len(events), 0, HistoryMax)
 	before := uint64(0)
 	for _, e := range events {
-		c.value("event", e.Kind >= EventRegistered && e.Kind <= EventDestroyed)
+		c.value("event", e.Kind >= EventRegistered && e.Kind <= EventArrived)
 		c.value("event's number", e.Number > before && uint64(e.Count) <= e.Number)
 		c.value("event's count", e.Count > 0)
 		c.value("event's time", e.FirstMillis <= e.LastMillis)

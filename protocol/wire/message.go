@@ -22,6 +22,8 @@ type First struct {
 	Mark          *Mark          `cbor:"7,keyasint,omitempty"`
 	Cancel        *Cancel        `cbor:"8,keyasint,omitempty"`
 	Watch         *Watch         `cbor:"9,keyasint,omitempty"`
+	Depart        *Depart        `cbor:"10,keyasint,omitempty"`
+	Arrive        *Arrive        `cbor:"11,keyasint,omitempty"`
 }
 
 // Second is the plaintext of a second trip: sealed under the secret that the
@@ -45,6 +47,7 @@ type Answer struct {
 	RecoverStart  *RecoverStartAnswer  `cbor:"5,keyasint,omitempty"`
 	RecoverFinish *RecoverFinishAnswer `cbor:"6,keyasint,omitempty"`
 	Attestation   *Attestation         `cbor:"7,keyasint,omitempty"` // of a StatusRequest that asks for it
+	Depart        *DepartAnswer        `cbor:"8,keyasint,omitempty"`
 }
 
 // StatusRequest asks for the account's status. Free of charge.
@@ -102,6 +105,7 @@ type RegisterFinish struct {
 	Replaces   *Generation         `cbor:"6,keyasint,omitempty"` // compare and swap: the live generation, nil for none
 	Signature  []byte              `cbor:"7,keyasint,omitempty"` // SignatureBytes, or empty for a first registration
 	Reset      bool                `cbor:"8,keyasint,omitempty"` // without a proof: let it wait, while the live generation stays usable
+	Receipts   []Receipt           `cbor:"9,keyasint,omitempty"` // as Arrive's, where the account has older homes
 }
 
 // RecoverStart names the generation and the slot that it wants debited, and
@@ -181,6 +185,8 @@ const (
 	StateExhausted State = 3 // no attempt left; destroyed at DestroyAtMillis unless the last one, still open, succeeds
 	StateDestroyed State = 4 // the attempts were used up: the record is gone for ever
 	StateDeleted   State = 5 // its owner deleted it
+	StateDeparted  State = 6 // it left for another island, see StatusReport.Departed; closed here
+	StateArriving  State = 7 // a registration waits for receipts of the islands where the account was; no attempt is taken
 )
 
 // StatusReport is what the vault says of an account.
@@ -200,4 +206,9 @@ type StatusReport struct {
 	Pending         *Pending     `cbor:"13,keyasint,omitempty"`
 	Resets          uint32       `cbor:"14,keyasint,omitempty"` // resets and unproven deletions ever asked for
 	History         []Event      `cbor:"15,keyasint,omitempty"` // at most HistoryMax, the oldest first
+
+	// Of a fleet of several islands.
+	Layout             uint64    `cbor:"16,keyasint,omitempty"` // the newest that the island knows
+	Departed           *Departed `cbor:"17,keyasint,omitempty"` // of StateDeparted
+	GuardedUntilMillis uint64    `cbor:"18,keyasint,omitempty"` // of StateArriving and StateDeparted: until then only an owner's signature changes to whom the account goes
 }

@@ -152,7 +152,7 @@ func AppendIn(b []byte, in In) ([]byte, error) {
 		if b, err = AppendFrame(b, part); err != nil || last {
 			return b, err
 		}
-		in.Epoch, in.Ticks, in.Order, in.Replacement = false, 0, nil, nil
+		in.Epoch, in.Ticks, in.Order, in.Replacement, in.Layouts = false, 0, nil, nil, nil
 	}
 }
 

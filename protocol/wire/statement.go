@@ -24,9 +24,11 @@ type statement struct {
 
 // Statement is what the owner of the live generation signs to have it
 // replaced by g: everything of the RegisterFinish but the signature.
+//
+// Receipts are left out: they are islands' words, not the owner's, and name g.
 func (f *RegisterFinish) Statement(fleet FleetID, account string, g Generation) []byte {
 	unsigned := *f
-	unsigned.Signature = nil
+	unsigned.Signature, unsigned.Receipts = nil, nil
 	return must(Encode(statement{replaceContext, fleet, account, g, &unsigned, nil, nil}))
 }
 

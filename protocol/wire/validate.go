@@ -5,7 +5,7 @@ func (f First) Validate() error {
 	c := check{}
 	c.version(f.Version)
 	c.length("token", len(f.Token), 1, TokenBytesMax)
-	c.one(f.Status != nil, f.RegisterStart != nil, f.RecoverStart != nil, f.Delete != nil, f.Mark != nil, f.Cancel != nil, f.Watch != nil)
+	c.one(f.Status != nil, f.RegisterStart != nil, f.RecoverStart != nil, f.Delete != nil, f.Mark != nil, f.Cancel != nil, f.Watch != nil, f.Depart != nil, f.Arrive != nil)
 	if r := f.RegisterStart; r != nil {
 		c.length("request", len(r.Request), 1, OpaqueBytesMax)
 	}
@@ -17,6 +17,12 @@ func (f First) Validate() error {
 	}
 	if r := f.Cancel; r != nil {
 		c.signature(r.Signature, false)
+	}
+	if r := f.Depart; r != nil {
+		c.depart(r)
+	}
+	if r := f.Arrive; r != nil {
+		c.receipts(r.Receipts, 1)
 	}
 	if r := f.Mark; r != nil {
 		c.value("sequence", r.Sequence > 0)
@@ -34,6 +40,7 @@ func (s Second) Validate() error {
 		c.length("record", len(r.Record), 1, OpaqueBytesMax)
 		c.length("sealed key", len(r.SealedKey), 1, SealedKeyBytesMax)
 		c.stretch(r.Stretch)
+		c.receipts(r.Receipts, 0)
 		if len(r.Signature) > 0 { // none: a first registration
 			c.length("signature", len(r.Signature), SignatureBytes, SignatureBytes)
 		}
@@ -60,6 +67,9 @@ func (a Answer) Validate() error {
 	if r := a.RegisterStart; r != nil {
 		c.length("response", len(r.Response), 1, OpaqueBytesMax)
 		c.length("ticket", len(r.Ticket), 1, TicketBytesMax)
+	}
+	if r := a.Depart; r != nil {
+		c.receipt(&r.Receipt)
 	}
 	if r := a.RecoverStart; r != nil {
 		c.length("ke2", len(r.KE2), 1, OpaqueBytesMax)
@@ -122,10 +132,12 @@ func (c *check) signature(s []byte, none bool) {
 }
 
 func (c *check) status(r *StatusReport) {
-	c.value("state", r.State >= StateNone && r.State <= StateDeleted)
+	c.value("state", r.State >= StateNone && r.State <= StateArriving)
 	c.value("left", r.Left <= r.Limit)
 	c.length("marks", len(r.Marks), 0, MarksMax)
 	c.history(r.History)
+	c.value("layout", r.Layout <= LayoutsMax)
+	c.value("departed", (r.Departed != nil) == (r.State == StateDeparted))
 }
 
 // stretch checks the lower bounds of RFC 9106 §3.1.
@@ -143,7 +155,7 @@ func (c *check) code(code Code) {
 // answers: a refusal carries a status at most; otherwise there is something,
 // and at most one answer beside the status.
 func (c *check) answers(a *Answer) {
-	n := count(a.RegisterStart != nil, a.RecoverStart != nil, a.RecoverFinish != nil)
+	n := count(a.RegisterStart != nil, a.RecoverStart != nil, a.RecoverFinish != nil, a.Depart != nil)
 	if n > 1 || n > 0 && a.Refused != "" || n == 0 && a.Refused == "" && a.Status == nil {
 		c.fail(ReasonOne, "answer")
 	}

@@ -35,7 +35,7 @@ func vectors(t testing.TB) (v struct{ Good, Bad, Statements []vector }) {
 	if err := json.Unmarshal(b, &v); err != nil {
 		t.Fatal(err)
 	}
-	if len(v.Good) < 30 || len(v.Bad) < 130 || len(v.Statements) != 5 {
+	if len(v.Good) < 38 || len(v.Bad) < 147 || len(v.Statements) != 7 {
 		t.Fatalf("only %d good, %d bad vectors", len(v.Good), len(v.Bad))
 	}
 	return v
@@ -134,6 +134,33 @@ func someReport() StatusReport {
 	return r
 }
 
+func someDeparture() Depart {
+	d := Depart{Layout: 2, Signature: make([]byte, SignatureBytes)} // which is left out
+	sequence(d.To[:], 80)
+	sequence(d.Generation[:], 32)
+	return d
+}
+
+func someReceipt(account string) (r Receipt, p Passage) {
+	past := Past{Marks: []MarkReport{{Sequence: 7}}, History: someReport().History}
+	past.History[1] = Event{EventAttempts, 3, 2, evening, evening + 180_000}
+	past.History[2] = Event{EventDeparted, 4, 1, evening + 602_000, evening + 602_000}
+	sequence(past.Marks[0].Device[:], 48)
+	sequence(past.Marks[0].Head[:], 64)
+	r = Receipt{
+		Layout: 2, Before: StateLive, Opened: 1, Signed: true, Slot: 4, Wrong: 2, Resets: 1, Changes: 5, Events: 4,
+		PastHash: past.Hash(), Past: &past, Signature: make([]byte, SignatureBytes),
+	}
+	sequence(r.From[:], 112)
+	sequence(r.Root[:], 144)
+	p = Passage{Account: account}
+	sequence(p.Fleet[:], 0)
+	sequence(p.To[:], 80)
+	sequence(p.Generation[:], 32)
+	sequence(p.Digest[:], 176)
+	return r, p
+}
+
 func TestStatementVectors(t *testing.T) {
 	var fleet FleetID
 	var g Generation
@@ -155,6 +182,14 @@ func TestStatementVectors(t *testing.T) {
 		if v.Name == "cancel" {
 			c := Cancel{Generation: g, AtMillis: 1_700_000_000_000, Signature: make([]byte, SignatureBytes)}
 			got = c.Statement(fleet, v.Account)
+		}
+		if v.Name == "depart" {
+			d := someDeparture()
+			got = d.Statement(fleet, v.Account, g)
+		}
+		if v.Name == "receipt" {
+			r, p := someReceipt(v.Account)
+			got = r.Statement(p)
 		}
 		if v.Name == "status" {
 			r := someReport()
@@ -239,6 +274,34 @@ func TestStatementBindsEverything(t *testing.T) {
 	add("status, at", must(r.Statement(FleetID{1}, "a", evening+1)))
 	add("mark, fleet", (&Mark{Generation: Generation{1}, Sequence: 1}).Statement(FleetID{2}, "a"))
 	add("mark, account", (&Mark{Generation: Generation{1}, Sequence: 1}).Statement(FleetID{1}, "b"))
+	for name, c := range map[string]func(*Depart){
+		"depart": func(*Depart) {}, "depart, to": func(d *Depart) { d.To[31] ^= 1 }, "depart, layout": func(d *Depart) { d.Layout++ },
+		"depart, there": func(d *Depart) { d.Generation[0] ^= 1 },
+	} {
+		d := someDeparture()
+		c(&d)
+		add(name, d.Statement(FleetID{1}, "a", Generation{1}))
+	}
+	d := someDeparture()
+	add("depart, generation", d.Statement(FleetID{1}, "a", Generation{2}))
+	add("depart, account", d.Statement(FleetID{1}, "b", Generation{1}))
+	add("depart, fleet", d.Statement(FleetID{2}, "a", Generation{1}))
+	for name, c := range map[string]func(*Receipt, *Passage){
+		"receipt": func(*Receipt, *Passage) {}, "receipt, from": func(r *Receipt, _ *Passage) { r.From[0] ^= 1 },
+		"receipt, layout": func(r *Receipt, _ *Passage) { r.Layout++ }, "receipt, before": func(r *Receipt, _ *Passage) { r.Before = StateNone },
+		"receipt, opened": func(r *Receipt, _ *Passage) { r.Opened = 0 }, "receipt, signed": func(r *Receipt, _ *Passage) { r.Signed = false },
+		"receipt, slot": func(r *Receipt, _ *Passage) { r.Slot++ }, "receipt, wrong": func(r *Receipt, _ *Passage) { r.Wrong-- },
+		"receipt, root": func(r *Receipt, _ *Passage) { r.Root[31] ^= 1 }, "receipt, resets": func(r *Receipt, _ *Passage) { r.Resets++ },
+		"receipt, changes": func(r *Receipt, _ *Passage) { r.Changes++ }, "receipt, events": func(r *Receipt, _ *Passage) { r.Events++ },
+		"receipt, past":  func(r *Receipt, _ *Passage) { r.PastHash = (&Past{Marks: r.Past.Marks}).Hash() },
+		"receipt, fleet": func(_ *Receipt, p *Passage) { p.Fleet[0] ^= 1 }, "receipt, account": func(_ *Receipt, p *Passage) { p.Account = "b" },
+		"receipt, to": func(_ *Receipt, p *Passage) { p.To[0] ^= 1 }, "receipt, there": func(_ *Receipt, p *Passage) { p.Generation[0] ^= 1 },
+		"receipt, digest": func(_ *Receipt, p *Passage) { p.Digest[0] ^= 1 },
+	} {
+		r, p := someReceipt("a")
+		c(&r, &p)
+		add(name, r.Statement(p))
+	}
 	add("delete, generation", DeleteStatement(FleetID{1}, "a", Generation{2}))
 }
 

@@ -1,0 +1,177 @@
+package bundle
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"strongroom/protocol/wire"
+)
+
+const labelHome = "strongroom/v1/home"
+
+// Homes is what an island keeps of the fleet's layouts: enough to tell an
+// account's homes and whose a receipt is.
+type Homes struct {
+	Fleet   wire.FleetID
+	Islands []Home   // the founder, then the others in the order in which layouts named them first
+	Sets    []uint16 // Sets[n-1]: layout n; bit i is Islands[i]
+}
+
+// Home is an island where accounts are at home.
+type Home struct {
+	Pin    Pin    `cbor:"1,keyasint"`
+	Status []byte `cbor:"2,keyasint"` // its status key
+}
+
+func newHomes(fleet wire.FleetID, founder Pin, status []byte) Homes {
+	return Homes{Fleet: fleet, Islands: []Home{{founder, status}}}
+}
+
+// place gives an island its bit.
+func (h *Homes) place(pin Pin, status []byte) (int, error) {
+	if i := slices.IndexFunc(h.Islands, func(o Home) bool { return o.Pin == pin }); i >= 0 {
+		return i, nil
+	}
+	if len(h.Islands) == wire.IslandsMax {
+		return 0, fmt.Errorf("%w: it names more than %d islands", ErrLayout, wire.IslandsMax)
+	}
+	h.Islands = append(h.Islands, Home{pin, status})
+	return len(h.Islands) - 1, nil
+}
+
+// Newest is the number of the newest layout.
+func (h *Homes) Newest() uint64 { return uint64(len(h.Sets)) }
+
+// Follows tells whether all of an older h is in this one.
+func (h *Homes) Follows(older *Homes) bool {
+	return h.Newest() >= older.Newest() && h.Digest(older.Newest()) == older.Digest(older.Newest())
+}
+
+// Digest is the SHA-256 over the digest of the layout before and the layout's
+// islands; of layout 0 the founder's pin. It panics where there is no such
+// layout.
+func (h *Homes) Digest(number uint64) (digest [32]byte) {
+	digest = h.Islands[0].Pin
+	for _, set := range h.Sets[:number] {
+		b := append([]byte(labelLayout+" digest"), digest[:]...)
+		for _, pin := range h.pins(set) {
+			b = append(b, pin[:]...)
+		}
+		digest = sha256.Sum256(b)
+	}
+	return digest
+}
+
+// Pins are the islands of a layout, in order; of layout 0 the founder.
+func (h *Homes) Pins(number uint64) []Pin { return h.pins(h.set(number)) }
+
+func (h *Homes) set(number uint64) uint16 {
+	if number == 0 {
+		return 1
+	}
+	return h.Sets[number-1]
+}
+
+func (h *Homes) pins(set uint16) (pins []Pin) {
+	for i, o := range h.Islands {
+		if set&(1<<i) != 0 {
+			pins = append(pins, o.Pin)
+		}
+	}
+	slices.SortFunc(pins, func(a, b Pin) int { return bytes.Compare(a[:], b[:]) })
+	return pins
+}
+
+// Home is the account's home in the newest layout.
+func (h *Homes) Home(account string) Pin { return h.HomeIn(h.Newest(), account) }
+
+// HomeIn is the account's home in a layout: the island of the highest
+// SHA-256(label, pin, account). Rendezvous hashing (Thaler and Ravishankar,
+// IEEE/ACM Transactions on Networking 6(1), 1998): a new island takes its
+// share from all others, and nothing else moves.
+func (h *Homes) HomeIn(number uint64, account string) Pin {
+	return h.Islands[h.highest(h.set(number), h.weights(account))].Pin
+}
+
+// OlderHomes are the account's homes in all older layouts but its home in the
+// newest, each once, the newest first.
+func (h *Homes) OlderHomes(account string) (pins []Pin) {
+	weights := h.weights(account)
+	seen := uint16(1) << h.highest(h.set(h.Newest()), weights)
+	for n := h.Newest(); n > 0; n-- {
+		i := h.highest(h.set(n-1), weights)
+		if seen&(1<<i) == 0 {
+			pins = append(pins, h.Islands[i].Pin)
+		}
+		seen |= 1 << i
+	}
+	return pins
+}
+
+// StatusKey is the key under an island's receipts; nil: no such island.
+func (h *Homes) StatusKey(pin Pin) []byte {
+	for _, o := range h.Islands {
+		if o.Pin == pin {
+			return o.Status
+		}
+	}
+	return nil
+}
+
+func (h *Homes) weights(account string) [][sha256.Size]byte {
+	weights := make([][sha256.Size]byte, len(h.Islands))
+	for i, o := range h.Islands {
+		b := append([]byte(labelHome), o.Pin[:]...)
+		weights[i] = sha256.Sum256(append(b, account...))
+	}
+	return weights
+}
+
+func (h *Homes) highest(set uint16, weights [][sha256.Size]byte) (best int) {
+	best = -1
+	for i := range weights {
+		if set&(1<<i) != 0 && (best < 0 || bytes.Compare(weights[i][:], weights[best][:]) > 0) {
+			best = i
+		}
+	}
+	return best
+}
+
+// homesKept is Homes as bytes: an array would end at wire's limit.
+type homesKept struct {
+	Fleet   wire.FleetID `cbor:"1,keyasint"`
+	Islands []Home       `cbor:"2,keyasint"`
+	Sets    []byte       `cbor:"3,keyasint"` // 16 bit each, big-endian
+}
+
+// Encode gives the bytes that an island keeps.
+func (h *Homes) Encode() ([]byte, error) {
+	kept := homesKept{h.Fleet, h.Islands, nil}
+	for _, set := range h.Sets {
+		kept.Sets = binary.BigEndian.AppendUint16(kept.Sets, set)
+	}
+	return wire.Encode(kept)
+}
+
+// DecodeHomes undoes Encode, or gives ErrLayout.
+func DecodeHomes(b []byte) (*Homes, error) {
+	var kept homesKept
+	if err := wire.Decode(b, &kept); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrLayout, err)
+	}
+	h := &Homes{Fleet: kept.Fleet, Islands: kept.Islands}
+	if len(kept.Islands) == 0 || len(kept.Sets)%2 != 0 || len(kept.Sets) > 2*wire.LayoutsMax {
+		return nil, fmt.Errorf("%w: what was kept of it", ErrLayout)
+	}
+	for b := kept.Sets; len(b) > 0; b = b[2:] {
+		set := binary.BigEndian.Uint16(b)
+		if set == 0 || set >= 1<<len(h.Islands) && len(h.Islands) < 16 {
+			return nil, fmt.Errorf("%w: what was kept of it", ErrLayout)
+		}
+		h.Sets = append(h.Sets, set)
+	}
+	return h, nil
+}
