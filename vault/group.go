@@ -46,8 +46,9 @@ type group struct {
 	places map[uint64]ledger.Head
 	ticks  uint64
 
-	ledAt   uint64 // when a leader was last known, in ticks
-	resumes bool   // at the next Step, as the member that it was
+	ledAt      uint64 // when a leader was last known, in ticks
+	campaignAt uint64 // asks for votes then, in ticks; 0: when Raft says (gone.go)
+	resumes    bool   // at the next Step, as the member that it was
 
 	// What the island agreed on, as applied.
 	applied   consensus.Position
@@ -121,10 +122,14 @@ func (g *group) hear(v *Vault, in wire.In) {
 	for _, r := range in.Received {
 		g.receive(v, r)
 	}
+	for _, b := range in.Gone {
+		g.gone(v, b)
+	}
 	for range min(in.Ticks, consensus.ElectionTicks) { // a host that slept has missed its turn
 		g.ticks++
 		if g.raft != nil {
 			g.must(v, g.raft.Tick())
+			g.campaign(v)
 		}
 		g.greet(v)
 	}

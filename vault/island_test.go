@@ -17,6 +17,7 @@ import (
 	"strongroom/protocol/wire"
 	"strongroom/test/disk"
 	"strongroom/vault"
+	"strongroom/vault/internal/consensus"
 	"strongroom/vault/internal/ledger"
 )
 
@@ -326,6 +327,34 @@ func (s *island) wrong(account string, want uint32) {
 	s.Helper()
 	if n := s.status(account).Wrong; n != want {
 		s.Fatalf("%s: %d wrong attempts, want %d", account, n, want)
+	}
+}
+
+// A leader whose process ended is followed by another one before Raft alone
+// would ask for votes; one that lives and is only said to have ended stays it.
+func TestGoneLeader(t *testing.T) {
+	s := newIslandOf3(t)
+	s.until("all vote", func() bool { return s.voters() == 3 })
+	first := s.leader()
+	term := s.boxes[first].report.Term
+	for range 20 { // hosts that lie
+		for i, b := range s.boxes {
+			if i != first {
+				b.in.Gone = []wire.BoxID{s.boxes[first].id}
+			}
+		}
+		s.run(1)
+	}
+	if again := s.leader(); again != first || s.boxes[first].report.Term != term {
+		t.Errorf("box %d leads, of term %d: the hosts of others said that box %d of term %d ended, and it lives", again, s.boxes[first].report.Term, first, term)
+	}
+	s.kill(first)
+	for _, b := range s.boxes {
+		b.in.Gone = []wire.BoxID{s.boxes[first].id}
+	}
+	s.run(consensus.ElectionTicks - 1)
+	if s.leader() < 0 {
+		t.Errorf("no box leads %d ticks after the leader's end", consensus.ElectionTicks-1)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"strongroom/protocol/wire"
@@ -67,6 +68,17 @@ func (n *Node) Receive(r wire.Received) {
 		n.received[0] = wire.Received{}
 		n.received = n.received[1:]
 		n.overrun++
+	}
+	signal(n.synced)
+}
+
+// Gone tells the box that another one's process ended: a leader that is gone
+// is not waited for.
+func (n *Node) Gone(b wire.BoxID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !slices.Contains(n.gone, b) {
+		n.gone = append(n.gone, b)
 	}
 	signal(n.synced)
 }

@@ -101,6 +101,7 @@ type Node struct {
 	island        *wire.IslandReport // the last one, nil for none
 	led           chan struct{}      // closed when another box leads
 	order         []byte             // a cold start's, not yet told
+	gone          []wire.BoxID       // other boxes whose processes ended, not yet told
 
 	stopping chan struct{}  // closed by the first stop
 	stopped  chan struct{}  // closed when every goroutine has ended
@@ -179,6 +180,7 @@ func (n *Node) feed() {
 		in.Epoch, n.epoch = n.epoch, false
 		in.Received, n.received, n.receivedBytes = n.received, nil, 0
 		in.Order, n.order = n.order, nil
+		in.Gone, n.gone = n.gone, nil
 		n.mu.Unlock()
 		if n.peers != nil {
 			in.Ticks = n.clock.take(time.Now())

@@ -115,10 +115,29 @@ func (p *Peers) replace(b wire.BoxID, in *incoming) (before *incoming) {
 
 func (p *Peers) remove(b wire.BoxID, in *incoming) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.incoming[b] == in {
+	last := p.incoming[b] == in
+	if last {
 		delete(p.incoming, b)
 	}
+	p.mu.Unlock()
+	if last && p.links[b].up() == nil {
+		p.gone(b)
+	}
+}
+
+// gone tells of a peer whose lines broke, both ways: a connection that somebody
+// garbled ends alone, those of a process that ended all end.
+func (p *Peers) gone(b wire.BoxID) {
+	if p.ctx.Err() == nil {
+		p.handler.Gone(b)
+	}
+}
+
+// comes tells whether a peer holds a line to here.
+func (p *Peers) comes(b wire.BoxID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.incoming[b] != nil
 }
 
 // incoming is a line that a peer made: what it has to say to this node.

@@ -90,6 +90,9 @@ func (k *link) lost(why error) {
 		k.since = time.Now()
 	}
 	k.mu.Unlock()
+	if was && !k.peers.comes(k.box.ID) {
+		k.peers.gone(k.box.ID)
+	}
 	if k.peers.ctx.Err() == nil && (was || before == nil || before.Error() != why.Error()) {
 		k.peers.config.Log.Warn("not connected to a peer; it is tried again", "box", k.box.ID, "name", k.box.Name, "address", k.box.Address, "error", why)
 	}

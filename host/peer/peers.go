@@ -34,6 +34,9 @@ type Box struct {
 type Handler interface {
 	// Receive takes a message for the box. It must not wait.
 	Receive(wire.Received)
+	// Gone tells that a box's node ended or was cut off: the lines to it and
+	// from it broke. It must not wait.
+	Gone(wire.BoxID)
 	// Report is what the box of this node last told of its island; nil: nothing.
 	// Peers show it to their operators, and believe none of it.
 	Report() *wire.IslandReport

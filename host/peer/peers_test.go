@@ -41,7 +41,10 @@ type side struct {
 	carry    func(context.Context, []byte) (wire.Reply, wire.BoxID, error)
 	report   atomic.Pointer[wire.IslandReport]
 	received chan wire.Received
+	gone     chan wire.BoxID
 }
+
+func (s *side) Gone(b wire.BoxID) { s.gone <- b }
 
 func (s *side) Report() *wire.IslandReport { return s.report.Load() }
 
@@ -62,7 +65,7 @@ func ring(t *testing.T, n int) []*side {
 	for i := range sides {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		must(t, err)
-		s := &side{t: t, listener: l, received: make(chan wire.Received, 1<<16)}
+		s := &side{t: t, listener: l, received: make(chan wire.Received, 1<<16), gone: make(chan wire.BoxID, 1<<10)}
 		s.config = Config{Fleet: wire.FleetID{1}, Box: wire.BoxID{byte(i + 1)}, Key: newKey(t)}
 		sides[i] = s
 		boxes = append(boxes, Box{ID: s.config.Box, Name: fmt.Sprint("site ", i), Address: l.Addr().String(), Pin: s.config.Key.Pin})
@@ -288,6 +291,21 @@ func TestPatience(t *testing.T) {
 			t.Errorf("%v of %v", got, patience)
 		}
 		cancel()
+	}
+}
+
+// A node that ends is told of at once; one broken line of two is nobody's end.
+func TestGone(t *testing.T) {
+	sides := started(t, 3)
+	before := sides[1].peers.links[sides[2].config.Box].connects.Load()
+	sides[1].peers.links[sides[2].config.Box].up().NetConn().Close()
+	until(t, "the line is made anew", func() bool { return sides[1].peers.links[sides[2].config.Box].connects.Load() > before })
+	until(t, "all hear all", sides[1].connected(2))
+	sides[0].peers.Close()
+	for _, s := range sides[1:] {
+		if gone := <-s.gone; gone != sides[0].config.Box {
+			t.Errorf("box %s is told of, and %s ended", gone, sides[0].config.Box)
+		}
 	}
 }
 

@@ -27,6 +27,10 @@ type In struct {
 	// Layouts are the fleet's islands as the host knows them; shown once, and
 	// again whenever there is a newer layout.
 	Layouts *Layouts `cbor:"13,keyasint,omitempty"`
+
+	// Gone are boxes whose processes ended, as far as the node can tell: their
+	// lines broke, both ways. The box need not wait for them in silence.
+	Gone []BoxID `cbor:"14,keyasint,omitempty"`
 }
 
 // Request is one sealed request.

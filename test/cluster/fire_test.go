@@ -3,8 +3,11 @@
 package cluster
 
 import (
+	"flag"
+	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -164,6 +167,28 @@ func (f *fire) replace() {
 	f.settle()
 }
 
+var chosen = flag.String("faults", "", "of TestUnderFire, these alone: killLeader=40,pause=3")
+
+// often is how often each fault comes.
+func often(t *testing.T) map[string]int {
+	if *chosen == "" {
+		return map[string]int{
+			"killLeader": soak.Size(3, 100), "killSome": soak.Size(1, 390), "pause": soak.Size(1, 120),
+			"partition": soak.Size(1, 150), "rollBack": soak.Size(1, 50), "replace": soak.Size(1, 20),
+		}
+	}
+	times := map[string]int{}
+	for one := range strings.SplitSeq(*chosen, ",") {
+		var n int
+		name, number, _ := strings.Cut(one, "=")
+		if _, err := fmt.Sscan(number, &n); err != nil || n < 1 {
+			t.Fatalf("-faults %s: killLeader=40,pause=3 is wanted", *chosen)
+		}
+		times[name] = n
+	}
+	return times
+}
+
 // schedule is the faults in the order in which they come.
 func (f *fire) schedule(times map[string]int) (faults []string) {
 	for _, name := range []string{"killLeader", "killSome", "pause", "partition", "rollBack", "replace"} {
@@ -197,17 +222,15 @@ func TestUnderFire(t *testing.T) {
 	f := &fire{t: t, island: found(t, boxes, 1), dice: rand.New(rand.NewPCG(1, 1))}
 	f.crowd = gather(t, f.island, 1)
 	f.prepare()
-	times := map[string]int{
-		"killLeader": soak.Size(3, 100), "killSome": soak.Size(1, 390), "pause": soak.Size(1, 120),
-		"partition": soak.Size(1, 150), "rollBack": soak.Size(1, 50), "replace": soak.Size(1, 20),
-	}
-	for n, name := range f.schedule(times) {
+	for n, name := range f.schedule(often(t)) {
 		f.island.Network.Set(weathers[n%len(weathers)])
 		f.crowd.until(t, betweenAsks)
 		f.befall(name)
 	}
 	f.island.Network.Set(link.Weather{})
-	f.crowd.until(t, soak.Size(0, 200_000-f.crowd.asks()))
+	if *chosen == "" {
+		f.crowd.until(t, soak.Size(0, 200_000-f.crowd.asks()))
+	}
 	f.loseAll()
 	v := f.crowd.disperse(t)
 	if err := rules.Check(f.probed.Entries(), judgeWithin); err != nil {
@@ -261,10 +284,16 @@ func (f *fire) report(v verdict) {
 	f.t.Logf("%s: %d kills, %d of leaders, %d pauses, %d partitions, %d disks of yesterday, %d boxes wiped; lines carried %d chunks, garbled %d, broke %d",
 		f.island.Network.Kind(), f.kills, f.leaderKills, f.pauses, f.partitions, f.rollbacks, f.replacements, carried, corrupted, broken)
 	slices.Sort(f.waits)
+	if len(f.waits) == 0 {
+		return
+	}
 	at := func(q float64) time.Duration { return f.waits[min(int(q*float64(len(f.waits))), len(f.waits)-1)] }
 	f.t.Logf("from a leader's end to a new login: p50 %v, p99 %v, longest %v", at(.5), at(.99), f.waits[len(f.waits)-1])
 	if soak.Long() && (at(.5) > time.Second || at(.99) > 3*time.Second) {
 		f.t.Error("a new leader took too long")
+	}
+	if *chosen != "" {
+		return
 	}
 	soak.Tried(f.t, "P3", "disks of yesterday put back under real processes", f.rollbacks, soak.Size(1, 50))
 	soak.Tried(f.t, "P4", "requests of callers", v.asks, soak.Size(500, 200_000))

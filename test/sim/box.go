@@ -103,6 +103,14 @@ func (b *box) receive(m wire.Received) {
 	}
 }
 
+// lose has a box told that another one's process ended, which may be untrue.
+func (b *box) lose(other *box) {
+	if b.up() {
+		b.in.Gone = append(b.in.Gone, other.id)
+		b.wake()
+	}
+}
+
 // request puts a request through the door.
 func (b *box) request(sealed []byte, reply func(wire.Reply)) {
 	if !b.up() {
@@ -207,6 +215,11 @@ func (b *box) crash() {
 	b.vault, b.holder, b.jobs, b.replies = nil, nil, nil, nil
 	b.life++
 	b.disk.crash(&b.clock)
+	for _, o := range b.boxes {
+		if o != b && b.chance(0.7) { // else the line was not heard to break
+			b.after(b.between(0, b.faults.net), func() { o.lose(b) })
+		}
+	}
 }
 
 // restart opens the box, whatever it then says.

@@ -14,6 +14,7 @@ type faults struct {
 	repeat  float64
 	late    float64 // come after later ones
 	corrupt float64
+	gone    float64 // of them: the other end hears that the sender's process ended, and it has not
 	lost    float64 // of answers to clients
 	replay  float64 // of requests: the relay keeps them, and shows them again, to any box
 	spread  float64 // of requests: the relay gives them to several boxes at once
@@ -26,7 +27,7 @@ var calm = faults{net: 2 * time.Millisecond, disk: 2 * time.Millisecond, hsm: 2 
 type Counts struct {
 	Crashes, Blackouts, Restarts, Rollbacks, Wipes int
 	HSMs                                           int // calls of one that got lost
-	Cuts, Drops, Repeats, Late, Corrupt            int
+	Cuts, Drops, Repeats, Late, Corrupt, Untrue    int
 	LostAnswers, Replays, Spreads, Jumps, SlowHSMs int
 	Refused                                        int // starts
 	Leaders                                        int // times that another box led
@@ -36,7 +37,7 @@ type Counts struct {
 
 // Faults is their number.
 func (c Counts) Faults() int {
-	return c.Crashes + c.Blackouts + c.HSMs + c.Rollbacks + c.Wipes + c.Cuts + c.Drops + c.Repeats + c.Late + c.Corrupt +
+	return c.Crashes + c.Blackouts + c.HSMs + c.Rollbacks + c.Wipes + c.Cuts + c.Drops + c.Repeats + c.Late + c.Corrupt + c.Untrue +
 		c.LostAnswers + c.Replays + c.Spreads + c.Jumps + c.SlowHSMs
 }
 

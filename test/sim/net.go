@@ -67,6 +67,10 @@ func (b *box) forward(m wire.Send) {
 		return
 	}
 	message := wire.Received{From: b.id, Bytes: m.Bytes}
+	if b.chance(b.faults.gone) {
+		b.Counts.Untrue++
+		to.lose(b)
+	}
 	b.send(b.number, to.number, func() {
 		m := message
 		if b.chance(b.faults.corrupt) {

@@ -16,7 +16,7 @@ type Plan struct {
 
 var bad = faults{
 	net: 10 * time.Millisecond, disk: 10 * time.Millisecond, hsm: 20 * time.Millisecond,
-	drop: 0.01, repeat: 0.01, late: 0.01, corrupt: 0.002, lost: 0.1, replay: 0.1, spread: 0.1,
+	drop: 0.01, repeat: 0.01, late: 0.01, corrupt: 0.002, gone: 0.002, lost: 0.1, replay: 0.1, spread: 0.1,
 }
 
 // boxes of an island, by seed: most have three.

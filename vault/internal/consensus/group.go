@@ -84,6 +84,13 @@ func (g *Group) Campaign() (err error) {
 	return g.node.Campaign()
 }
 
+// ForgetLeader has a follower wait for its leader no longer: it may grant its
+// vote at once. The leader's next word makes it the leader again.
+func (g *Group) ForgetLeader() (err error) {
+	defer caught(&err)
+	return g.node.ForgetLeader()
+}
+
 // Propose proposes an entry. Errors: ErrDropped, ErrBroken.
 func (g *Group) Propose(data []byte) (err error) {
 	defer caught(&err)
