@@ -1,9 +1,12 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"testing"
 	"time"
 
@@ -151,6 +154,87 @@ func TestTwoDevices(t *testing.T) {
 	}
 	if n := r.counter.Evaluations() - before; n != 2 {
 		t.Errorf("%d guesses evaluated for two", n)
+	}
+}
+
+// relays is a network that a test steers: of post number at, it does what
+// carry does, which may carry the request over as often as it likes.
+type relays struct {
+	posts, at int
+	carry     func(over func() *http.Response) *http.Response
+	t         *testing.T
+}
+
+func (l *relays) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method != http.MethodPost {
+		return http.DefaultTransport.RoundTrip(req)
+	}
+	if l.posts++; l.posts != l.at {
+		return http.DefaultTransport.RoundTrip(req)
+	}
+	body, err := io.ReadAll(req.Body)
+	must(l.t, err)
+	return l.carry(func() *http.Response {
+		again := req.Clone(req.Context())
+		again.Body = io.NopCloser(bytes.NewReader(body))
+		res, err := http.DefaultTransport.RoundTrip(again)
+		must(l.t, err)
+		return res
+	}), nil
+}
+
+// Nodes carried a guess out, lost its answer, and asked once more when another
+// device had taken the next slot: "slot" is the answer. The guess may have been
+// charged, and was: no second one is made.
+func TestAskedAgainTooLate(t *testing.T) {
+	r, ctx := newRig(t), within(t)
+	_, err := r.vault(t, nil).Register(ctx, right, payload())
+	must(t, err)
+	before := r.counter.Evaluations()
+	v := r.vault(t, &relays{t: t, at: 2, carry: func(over func() *http.Response) *http.Response {
+		must(t, over().Body.Close())
+		_, _, err := r.vault(t, nil).Recover(ctx, right)
+		must(t, err)
+		return over()
+	}})
+	if _, _, err := v.Recover(ctx, right); !errors.Is(err, client.ErrOutcomeUnknown) {
+		t.Errorf("our guess was charged, and the error does not say that it may have been: %v", err)
+	}
+	if n := r.counter.Evaluations() - before; n != 2 {
+		t.Errorf("%d guesses evaluated for two", n)
+	}
+}
+
+// Whose request was lost before another device took the slot was not charged,
+// and the vault's refusal shows it: the guess is made, and nobody is frightened.
+func TestOvertakenIsNotCharged(t *testing.T) {
+	for _, replace := range []bool{false, true} {
+		r, ctx := newRig(t), within(t)
+		p := payload()
+		_, err := r.vault(t, nil).Register(ctx, right, p)
+		must(t, err)
+		before := r.counter.Evaluations()
+		v := r.vault(t, &line{early: true, drop: func(post int) bool {
+			if post != 2 {
+				return false
+			}
+			other := r.vault(t, nil)
+			if replace {
+				_, err = other.Replace(ctx, right, p)
+			} else {
+				_, _, err = other.Recover(ctx, right)
+			}
+			must(t, err)
+			return true
+		}})
+		got, _, err := v.Recover(ctx, right)
+		must(t, err)
+		if !same(got, p) {
+			t.Error("another payload")
+		}
+		if n := r.counter.Evaluations() - before; n != 2 { // a registration has one of its own
+			t.Errorf("%d evaluations", n)
+		}
 	}
 }
 

@@ -34,6 +34,7 @@ type Recovery struct {
 	status wire.StatusReport // under which the guess was begun
 	slot   uint64
 	sent   bool   // a request with ke1 may have reached the vault
+	spared bool   // the vault's refusal shows that ke1 was charged to nobody, and never will be
 	proof  *Proof // set once the password proved right
 }
 
@@ -63,20 +64,44 @@ func (r *Recovery) Run(ctx context.Context) (Payload, wire.StatusReport, error) 
 			return Payload{}, r.status, r.outcome(err)
 		}
 		payload, status, err := r.guess(ctx, fleet)
-		if !errors.Is(err, ErrRaced) || trial == trialsMax {
+		if !errors.Is(err, ErrRaced) {
 			return payload, status, r.outcome(err)
 		}
-		if codeOf(err) == wire.CodeTicket {
-			continue // the ticket ran out: the same slot and KE1 get a fresh one, free
-		}
-		if r.sent {
-			// Our guess may have been charged before the other device's: a new
-			// one is the person's to choose, not ours.
-			*r = Recovery{vault: r.vault, password: r.password}
+		if codeOf(err) == wire.CodeTicket { // it ran out: the same slot and KE1 get a fresh one, free
+			if trial < trialsMax {
+				continue
+			}
 			return payload, status, &restated{ErrOutcomeUnknown, err}
 		}
-		r.login = nil // another device took the slot first: ours was not charged
+		// Nodes may have carried ours out before the other device's, and asked
+		// once more for the answer that they lost: a new guess is the person's
+		// to choose then, not ours.
+		if !r.spared {
+			err = &restated{ErrOutcomeUnknown, err}
+		}
+		if !r.spared || trial == trialsMax {
+			*r = Recovery{vault: r.vault, password: r.password}
+			return payload, status, err
+		}
+		*r = Recovery{vault: r.vault, password: r.password}
 	}
+}
+
+// spares tells whether a sealed refusal shows that nobody was charged for our
+// KE1. The account's slot only goes up, and stood one below ours when we chose
+// it. Where it is ours now, another KE1 has it: ours would have been answered.
+// Where a new registration came first, it must still be below. A slot that went
+// on hides whose ours was.
+func (r *Recovery) spares(a *wire.Answer) bool {
+	switch s := a.Status; {
+	case s == nil:
+		return false
+	case a.Refused == wire.CodeSlot:
+		return s.Generation == r.status.Generation && s.Slot == r.slot
+	case a.Refused == wire.CodeGeneration:
+		return s.Slot < r.slot
+	}
+	return false
 }
 
 // outcome makes sure that no error claims "no guess used" after one may have
@@ -163,6 +188,7 @@ func (r *Recovery) start(ctx context.Context, fleet *bundle.Fleet) (*wire.Answer
 		answer, exchange, err := r.vault.ask(ctx, fleet, wire.First{RecoverStart: &request})
 		if answer != nil {
 			r.learn(answer)
+			r.spared = r.spares(answer)
 		}
 		if err == nil && (answer.RecoverStart == nil || answer.Status == nil || answer.Status.Generation != r.status.Generation) {
 			return nil, nil, ErrAnswer
