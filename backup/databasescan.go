@@ -30,6 +30,8 @@ type scanner struct {
 	place uint32   // the last one given
 	later []uint32 // changed index pages, for differences
 	whole []uint32 // of those, the ones that are stored whole after all
+
+	base, now []byte // of the group of differences that is made
 }
 
 // all scans every page, then reads again the pages that become differences or
@@ -134,7 +136,7 @@ func (s *scanner) differences(ctx context.Context, snap *scan.Snapshot) error {
 // that the repository has, and those that have little left of it, are stored
 // whole.
 func (s *scanner) difference(ctx context.Context, snap *scan.Snapshot, numbers []uint32) error {
-	var base []byte
+	base, data := s.base[:0], s.now[:0]
 	var pages []uint32
 	for _, number := range numbers {
 		with, ok := s.old.page(base, number)
@@ -147,7 +149,6 @@ func (s *scanner) difference(ctx context.Context, snap *scan.Snapshot, numbers [
 	if len(pages) == 0 {
 		return nil
 	}
-	var data []byte
 	var hashes []chunk.Hash
 	if err := snap.Some(ctx, pages, func(_ uint32, page []byte) error {
 		data, hashes = append(data, page...), append(hashes, s.b.r.pack.PageHash(page))
@@ -155,6 +156,7 @@ func (s *scanner) difference(ctx context.Context, snap *scan.Snapshot, numbers [
 	}); err != nil {
 		return err
 	}
+	s.base, s.now = base, data
 	d, err := seal.Difference(base, data)
 	if err != nil || d == nil {
 		s.whole = append(s.whole, pages...)

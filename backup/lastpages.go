@@ -25,6 +25,7 @@ type lastPages struct {
 	aead    cipher.AEAD
 	size    int // of a sealed page
 	numbers []uint32
+	buf     []byte // a sealed page
 }
 
 const (
@@ -51,6 +52,7 @@ func (r *Repository) openLastPages(s *state, path string, pageBytes uint32) *las
 	l := &lastPages{file: f}
 	if l.aead, err = r.lastPagesAEAD(); err == nil {
 		l.size = int(pageBytes) + l.aead.Overhead()
+		l.buf = make([]byte, l.size)
 		err = l.readNumbers()
 	}
 	if err != nil {
@@ -110,11 +112,10 @@ func (l *lastPages) has(number uint32) bool {
 
 // page appends a page to b; ok if it is there and opens.
 func (l *lastPages) page(b []byte, number uint32) (out []byte, ok bool) {
-	buf := make([]byte, l.size)
-	if !l.sealed(number, buf) {
+	if !l.sealed(number, l.buf) {
 		return b, false
 	}
-	out, err := l.aead.Open(b, nil, buf, nil)
+	out, err := l.aead.Open(b, nil, l.buf, nil)
 	return out, err == nil
 }
 
@@ -131,7 +132,6 @@ type lastPagesWriter struct {
 	old  *lastPages
 	path string // in the end
 	out  *bufio.Writer
-	buf  []byte
 	bad  error
 }
 

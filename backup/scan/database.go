@@ -3,12 +3,14 @@ package scan
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite", with SQLITE_ENABLE_DBPAGE_VTAB
@@ -147,46 +149,67 @@ func (s *Snapshot) checkSize() error {
 // Each gives every page in ascending order; the page is page's own only
 // while it runs.
 func (s *Snapshot) Each(ctx context.Context, page func(number uint32, data []byte) error) error {
-	rows, err := s.conn.QueryContext(ctx, "SELECT pgno, data FROM sqlite_dbpage")
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrDatabase, err)
-	}
-	defer rows.Close()
 	next := uint32(1)
-	for rows.Next() {
-		var number uint32
-		var data sql.RawBytes
-		if err := rows.Scan(&number, &data); err != nil {
-			return err
-		}
-		if number != next || len(data) != int(s.PageBytes) {
-			return fmt.Errorf("%w: page %d of %d bytes where page %d was due", ErrDatabase, number, len(data), next)
-		}
-		if err := page(number, data); err != nil {
-			return err
+	err := s.query(ctx, "SELECT pgno, data FROM sqlite_dbpage", nil, func(number uint32, data []byte) error {
+		if number != next {
+			return fmt.Errorf("%w: page %d where page %d was due", ErrDatabase, number, next)
 		}
 		next++
+		return page(number, data)
+	})
+	if err == nil && next-1 != s.Pages {
+		err = fmt.Errorf("%w: %d pages where %d were due", ErrDatabase, next-1, s.Pages)
 	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("%w: %w", ErrDatabase, err)
-	}
-	if next-1 != s.Pages {
-		return fmt.Errorf("%w: %d pages where %d were due", ErrDatabase, next-1, s.Pages)
+	return err
+}
+
+// someMax is how many pages one query asks for.
+const someMax = 4096
+
+// Some gives the pages with these numbers, in the order of the numbers; the
+// page is page's own only while it runs. One query for each page would take
+// longer than to read it.
+func (s *Snapshot) Some(ctx context.Context, numbers []uint32, page func(number uint32, data []byte) error) error {
+	for part := range slices.Chunk(numbers, someMax) {
+		list, err := json.Marshal(part)
+		if err != nil {
+			return err
+		}
+		left := part
+		err = s.query(ctx, "SELECT p.pgno, p.data FROM json_each(?) AS n CROSS JOIN sqlite_dbpage AS p WHERE p.pgno = n.value", []any{string(list)},
+			func(number uint32, data []byte) error {
+				if len(left) == 0 || number != left[0] {
+					return fmt.Errorf("%w: page %d was not due", ErrDatabase, number)
+				}
+				left = left[1:]
+				return page(number, data)
+			})
+		if err != nil {
+			return err
+		}
+		if len(left) > 0 {
+			return fmt.Errorf("%w: page %d is not there", ErrDatabase, left[0])
+		}
 	}
 	return nil
 }
 
-// Some gives the pages with these numbers, in the order of the numbers.
-func (s *Snapshot) Some(ctx context.Context, numbers []uint32, page func(number uint32, data []byte) error) error {
-	one, err := s.conn.PrepareContext(ctx, "SELECT data FROM sqlite_dbpage WHERE pgno = ?")
+// query gives the rows of a query, each a number and its page.
+//
+// The driver is not told of ctx: it would make a goroutine for each query that
+// waits for its end, and ask it at every row, which costs more than the row. It
+// does not wait for anybody, since pin has taken the lock that readers need.
+func (s *Snapshot) query(ctx context.Context, query string, args []any, page func(number uint32, data []byte) error) error {
+	rows, err := s.conn.QueryContext(context.WithoutCancel(ctx), query, args...)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrDatabase, err)
 	}
-	defer one.Close()
-	for _, number := range numbers {
-		var data []byte
-		if err := one.QueryRowContext(ctx, number).Scan(&data); err != nil {
-			return fmt.Errorf("%w: page %d: %w", ErrDatabase, number, err)
+	defer rows.Close()
+	for rows.Next() {
+		var number uint32
+		var data sql.RawBytes
+		if err := errors.Join(ctx.Err(), rows.Scan(&number, &data)); err != nil {
+			return err
 		}
 		if len(data) != int(s.PageBytes) {
 			return fmt.Errorf("%w: page %d has %d bytes", ErrDatabase, number, len(data))
@@ -194,6 +217,9 @@ func (s *Snapshot) Some(ctx context.Context, numbers []uint32, page func(number 
 		if err := page(number, data); err != nil {
 			return err
 		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("%w: %w", ErrDatabase, err)
 	}
 	return nil
 }
