@@ -29,7 +29,8 @@ type Writer struct {
 	parent context.Context
 	ctx    context.Context // ends with the first error
 	cancel context.CancelCauseFunc
-	free   chan []byte // buffers; taking one waits
+	free   chan struct{} // one for each buffer that may be taken; taking one waits
+	spare  chan []byte   // buffers that were used: they come first, so that no more are made than are needed at once
 	full   chan *draft
 	sends  sync.WaitGroup
 	sent   atomic.Int64
@@ -66,10 +67,10 @@ type draft struct {
 
 // NewWriter starts a writer. Finish or Close must be called.
 func (r *Repo) NewWriter(ctx context.Context) *Writer {
-	w := &Writer{r: r, parent: ctx, free: make(chan []byte, r.sizes.buffers), full: make(chan *draft), pending: map[ID]struct{}{}}
+	w := &Writer{r: r, parent: ctx, free: make(chan struct{}, r.sizes.buffers), spare: make(chan []byte, r.sizes.buffers), full: make(chan *draft), pending: map[ID]struct{}{}}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	for range r.sizes.buffers {
-		w.free <- nil
+		w.free <- struct{}{}
 	}
 	for range r.sizes.workers {
 		w.sends.Add(1)
@@ -182,14 +183,23 @@ func (d *draft) fits(sealed int) bool {
 
 func (w *Writer) newDraft() (*draft, error) {
 	select {
-	case buf := <-w.free:
-		if buf == nil {
-			buf = make([]byte, w.r.sizes.bufferBytes())
-		}
-		return &draft{name: newName(), buf: buf, limit: w.r.sizes.pack, end: seal.FrameBytes}, nil
+	case <-w.free:
 	case <-w.ctx.Done():
 		return nil, context.Cause(w.ctx)
 	}
+	var buf []byte
+	select {
+	case buf = <-w.spare:
+	default:
+		buf = make([]byte, w.r.sizes.bufferBytes())
+	}
+	return &draft{name: newName(), buf: buf, limit: w.r.sizes.pack, end: seal.FrameBytes}, nil
+}
+
+// giveBack lets others have a draft's buffer.
+func (w *Writer) giveBack(d *draft) {
+	w.spare <- d.buf
+	w.free <- struct{}{}
 }
 
 // bufferBytes is room for a pack of the limit, or of one largest segment
@@ -218,7 +228,7 @@ func (w *Writer) send() {
 				w.cancel(err)
 			}
 		}
-		w.free <- d.buf
+		w.giveBack(d)
 	}
 }
 
@@ -344,7 +354,7 @@ func (w *Writer) join() {
 	into.end += n
 	into.segments = append(into.segments, from.segments...)
 	w.open[1] = nil
-	w.free <- from.buf
+	w.giveBack(from)
 }
 
 // index writes index objects for the packs written and adopted.
