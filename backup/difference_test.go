@@ -286,70 +286,64 @@ func mustOpenOrCreate(t testing.TB, st *mem.Store) *Repository {
 	return mustOpen(t, st)
 }
 
-// torn is a store whose line breaks when certain objects are asked for after
-// so many bytes.
-type torn struct {
+// levelled is a store that refuses what a restore asks for at levels above one:
+// a request begins with a segment that is wanted.
+type levelled struct {
 	fetched
-	names map[string]bool
-	after int64
+	levels map[string]map[int64]int // of the groups, by pack and where they begin
+	most   int                      // that is given
 }
 
-func (f *torn) Get(ctx context.Context, name string, offset, length int64) ([]byte, error) {
-	f.mu.Lock()
-	breaks := f.names[name] && f.bytes >= f.after
-	f.mu.Unlock()
-	if breaks {
+func (f *levelled) Get(ctx context.Context, name string, offset, length int64) ([]byte, error) {
+	if f.levels[name][offset] > f.most {
 		return nil, errLine
 	}
 	return f.fetched.Get(ctx, name, offset, length)
 }
 
-// A restore that is broken off before it had the differences goes on with
-// what they lean on: that is not fetched again.
-func TestRestoreOfDifferencesGoesOn(t *testing.T) {
-	x, st, state := newIndexed(t, 4, 12000), mem.New(), t.TempDir()
-	script(t, x.path(), "UPDATE m SET body=hex(randomblob(100))", "CREATE INDEX mb ON m(body)")
-	r := mustCreate(t, st)
-	first := landedSegments(t, st)
-	for day := range 3 {
-		if day > 0 {
-			x.day()
-		}
-		mustBackup(t, r, state, x.root)
-		if day == 0 {
-			first = landedSegments(t, st)
+// took gives how many groups of each level were asked for first since the last
+// time.
+func (f *levelled) took(levels int) []int {
+	out := make([]int, levels+1)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, name := range f.packs {
+		if level, group := f.levels[name][f.reads[i].from]; group {
+			out[level]++
 		}
 	}
-	held := takeShadow(t, x.root)
-	line := &torn{fetched: fetched{Store: st, left: -1}, names: map[string]bool{}}
-	r = mustOpen(t, line)
-	mustRestore(t, r, "latest", "")
-	all := line.bytes
-	line.take(nil)
-	groups := groupsOf(t, r, "latest")
-	for name, segments := range landedSegments(t, st) {
-		for _, g := range groups {
-			if _, here := segments[g.ID]; here && first[name] == nil {
-				line.names[name] = true
+	f.packs, f.reads, f.bytes = nil, nil, 0
+	return out
+}
+
+// A restore that is broken off before it had the differences goes on with
+// what they lean on: that is not fetched again. So at every level.
+func TestRestoreOfDifferencesGoesOn(t *testing.T) {
+	_, st, _, held := differing(t)
+	line := &levelled{fetched: fetched{Store: st, left: -1}, levels: map[string]map[int64]int{}}
+	r := mustOpen(t, line)
+	groups, tables := groupsOf(t, r, "latest"), landedTables(t, st)
+	for name, segments := range tables {
+		line.levels[name] = map[int64]int{}
+		for _, s := range segments {
+			if i := slices.IndexFunc(groups, func(g chunk.Group) bool { return g.ID == s.id }); i >= 0 {
+				line.levels[name][s.from] = groups[i].Level
 			}
 		}
 	}
+	levels, _ := levelsOf(groups)
 	target := t.TempDir()
-	line.take(nil)
-	line.after = all * 3 / 4 // so it breaks while nearly everything is fetched in one round
-	var err error
-	rounds := 0
-	for ; rounds < 30; rounds++ { // other readers stop where the line breaks, and do not always get as far
-		if _, err = r.Restore(t.Context(), "latest", target, RestoreOptions{}); err == nil {
-			break
+	line.took(levels)
+	for line.most = range levels + 1 {
+		_, err := r.Restore(t.Context(), "latest", target, RestoreOptions{})
+		if line.most < levels && !errors.Is(err, errLine) || line.most == levels && err != nil {
+			t.Fatalf("level %d: %v", line.most, err)
 		}
-		if !errors.Is(err, errLine) {
-			t.Fatal(err)
+		for level, n := range line.took(levels) {
+			if level < line.most && n > 0 || level == line.most && n == 0 {
+				t.Errorf("asked up to level %d, of level %d it fetched %d spans", line.most, level, n)
+			}
 		}
-		line.take(nil)
-	}
-	if err != nil || rounds == 0 {
-		t.Fatal("after", rounds, "rounds:", err)
 	}
 	if d := held.differences(takeShadow(t, filepath.Join(target, "data")), "."); len(d) > 0 {
 		t.Fatal(d)

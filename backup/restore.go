@@ -85,6 +85,7 @@ type restore struct {
 
 	mu      sync.Mutex
 	refused map[string]bool // guarded by mu: extended attributes that the target does not take
+	wrong   []error         // guarded by mu: notTheOne, of this batch
 }
 
 // goal is one thing to restore.

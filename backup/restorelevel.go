@@ -26,7 +26,7 @@ func (j *restore) readLevels(ctx context.Context) error {
 		}
 		faults = append(faults, err)
 	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, j.wrong...)...)
 }
 
 // begin makes ready for a goal's segments.

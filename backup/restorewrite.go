@@ -32,7 +32,7 @@ func (j *restore) write(ctx context.Context) error {
 // each pack once, and once more for each level of a database's differences.
 // What is whole when the storage breaks stays.
 func (j *restore) writeBatch(ctx context.Context) error {
-	j.uses, j.levels, j.level = map[pack.ID][]use{}, nil, 0
+	j.uses, j.levels, j.level, j.wrong = map[pack.ID][]use{}, nil, 0, nil
 	if err := j.makeFolders(); err != nil {
 		return local(ErrTarget, err)
 	}
@@ -156,12 +156,25 @@ func (j *restore) segment(id pack.ID, plain []byte) error {
 		if u.level() != j.level || u.goal.broken {
 			continue
 		}
-		if err := j.writeUse(u, plain); err != nil {
+		err := j.writeUse(u, plain)
+		if errors.Is(err, errPage) {
+			j.notTheOne(id, err)
+			continue
+		}
+		if err != nil {
 			return local(ErrTarget, fmt.Errorf("%s: %w", j.full(u.goal), err))
 		}
 		j.meter.add(0, int64(len(plain)), u.goal.name)
 	}
 	return nil
+}
+
+// notTheOne notes a segment that opens and holds other pages than the snapshot
+// says. It costs its database, as damage does, and nothing else.
+func (j *restore) notTheOne(id pack.ID, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.wrong = append(j.wrong, &pack.Damage{Object: "snapshot " + j.report.Snapshot.ID, What: err.Error(), Lost: []pack.ID{id}})
 }
 
 // writeUse writes a segment to one place. Whoever writes the last of a file
