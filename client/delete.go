@@ -12,26 +12,24 @@ import (
 // there is none it does nothing.
 func (v *Vault) Delete(ctx context.Context, k Key) (wire.StatusReport, error) {
 	var status wire.StatusReport
-	fleet, err := v.Fleet(ctx)
-	if err != nil {
-		return status, err
-	}
-	owner, err := ownerKey(k, fleet.ID, v.Account)
-	if err != nil {
-		return status, err
-	}
 	for try := 1; ; try++ {
-		if status, err = v.status(ctx, fleet); err != nil {
+		w, err := v.find(ctx)
+		if err != nil {
 			return status, err
 		}
+		status = w.status
 		if status.State != wire.StateLive && status.State != wire.StateExhausted {
 			return status, nil
 		}
+		owner, err := ownerKey(k, w.at.ID, v.Account)
+		if err != nil {
+			return status, err
+		}
 		g := status.Generation
-		signature := ed25519.Sign(owner, wire.DeleteStatement(fleet.ID, v.Account, g))
-		_, _, err = v.ask(ctx, fleet, wire.First{Delete: &wire.Delete{Generation: g, Signature: signature}})
+		signature := ed25519.Sign(owner, wire.DeleteStatement(w.at.ID, v.Account, g))
+		_, _, err = v.ask(ctx, w.at, wire.First{Delete: &wire.Delete{Generation: g, Signature: signature}})
 		if err == nil {
-			return v.status(ctx, fleet)
+			return v.status(ctx, w.at)
 		}
 		if !transient(err) && !errors.Is(err, ErrRaced) && !isHearsay(err) { // the next status is the judge
 			return status, err

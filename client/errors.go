@@ -29,6 +29,12 @@ var (
 	ErrLifetime = errors.New("all wrong attempts of this account's lifetime are used up")
 	// ErrPending: a reset or a deletion without proof waits already.
 	ErrPending = errors.New("another reset or deletion of this account waits already")
+	// ErrArriving: a registration of this account waits at its new island. Who
+	// has its key brings it on; anybody, when the fleet's reset wait is over.
+	ErrArriving = errors.New("a registration of this account waits at its new island")
+	// ErrLayout: the vault shows an older layout of its islands than this
+	// device has seen. Nothing was sent to it.
+	ErrLayout = errors.New("the vault shows an older layout of its islands than before")
 	// ErrStale: the vault holds a newer mark of this device. The storage was
 	// set back before the device wrote into it.
 	ErrStale = errors.New("the vault remembers a newer backup of this device")
@@ -109,7 +115,9 @@ func refusal(c wire.Code) error {
 		kind = ErrOutcomeUnknown
 	case wire.CodeOwner:
 		kind = ErrOwner
-	case wire.CodeSlot, wire.CodeGeneration, wire.CodeReplaces, wire.CodeTicket:
+	case wire.CodeArriving:
+		kind = ErrArriving
+	case wire.CodeSlot, wire.CodeGeneration, wire.CodeReplaces, wire.CodeTicket, wire.CodeLayout, wire.CodeDeparted, wire.CodeReceipt:
 		kind = ErrRaced
 	}
 	return &refused{kind, c}
@@ -140,8 +148,10 @@ func ErrState(s wire.StatusReport) error {
 	switch s.State {
 	case wire.StateLive:
 		return nil
-	case wire.StateNone, wire.StateDeleted:
+	case wire.StateNone, wire.StateDeleted, wire.StateDeparted:
 		return ErrNoRecord
+	case wire.StateArriving:
+		return ErrArriving
 	case wire.StateExhausted:
 		return ErrExhausted
 	case wire.StateDestroyed:

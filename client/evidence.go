@@ -15,7 +15,7 @@ import (
 const evidenceKind = "strongroom signed status 1"
 
 // EvidenceBytesMax is the size of the largest evidence.
-const EvidenceBytesMax = 64 << 10
+const EvidenceBytesMax = 1 << 20
 
 // Errors of evidence.
 var (
@@ -30,9 +30,10 @@ var (
 // secret.
 type Evidence struct {
 	Kind      string `json:"kind"`
-	Document  []byte `json:"fleet"`     // the fleet's, which the pin is of
-	Statement []byte `json:"statement"` // wire.StatusStatement, as it was signed
-	Signature []byte `json:"signature"` // by the fleet's status key
+	Document  []byte `json:"fleet"`             // of the island that signed; it has the pin, where there are no layouts
+	Layouts   []byte `json:"layouts,omitempty"` // wire.Layouts: what makes it an island of the pin's fleet
+	Statement []byte `json:"statement"`         // wire.StatusStatement, as it was signed
+	Signature []byte `json:"signature"`         // by the island's status key
 }
 
 // SignedStatus asks for the account's status with the vault's signature, and
@@ -41,14 +42,14 @@ func (v *Vault) SignedStatus(ctx context.Context) (Evidence, wire.StatusReport, 
 	if err := v.checkAccount(); err != nil {
 		return Evidence{}, wire.StatusReport{}, err
 	}
-	fleet, err := v.Fleet(ctx)
+	at, err := v.watched(ctx)
 	if err != nil {
 		return Evidence{}, wire.StatusReport{}, err
 	}
-	if len(fleet.Status) == 0 {
+	if len(at.Status) == 0 {
 		return Evidence{}, wire.StatusReport{}, ErrUnsigned
 	}
-	answer, err := v.askFree(ctx, fleet, wire.First{Status: &wire.StatusRequest{Sign: true}})
+	answer, err := v.askFree(ctx, at, wire.First{Status: &wire.StatusRequest{Sign: true}})
 	if err != nil {
 		return Evidence{}, wire.StatusReport{}, err
 	}
@@ -56,13 +57,16 @@ func (v *Vault) SignedStatus(ctx context.Context) (Evidence, wire.StatusReport, 
 		return Evidence{}, wire.StatusReport{}, ErrAnswer
 	}
 	e := Evidence{Kind: evidenceKind, Signature: answer.Attestation.Signature}
-	if e.Document, err = fleet.Encode(); err != nil {
+	if e.Document, err = at.Encode(); err != nil {
 		return Evidence{}, wire.StatusReport{}, err
 	}
-	if e.Statement, err = answer.Status.Statement(fleet.ID, v.Account, answer.Attestation.AtMillis); err != nil {
+	if at.pin != v.Pin {
+		e.Layouts = v.shown
+	}
+	if e.Statement, err = answer.Status.Statement(at.ID, v.Account, answer.Attestation.AtMillis); err != nil {
 		return Evidence{}, wire.StatusReport{}, err
 	}
-	if !bundle.SignedBy(fleet.Status, sha256.Sum256(e.Statement), e.Signature) {
+	if !bundle.SignedBy(at.Status, sha256.Sum256(e.Statement), e.Signature) {
 		return Evidence{}, wire.StatusReport{}, fmt.Errorf("%w: the signature under the status is wrong", ErrAnswer)
 	}
 	return e, *answer.Status, nil
@@ -82,7 +86,7 @@ func CheckEvidence(pin bundle.Pin, text []byte) (*wire.StatusStatement, *bundle.
 	if len(text) > EvidenceBytesMax || json.Unmarshal(text, &e) != nil || e.Kind != evidenceKind {
 		return nil, nil, fmt.Errorf("%w: it does not read as one", ErrEvidence)
 	}
-	fleet, err := pin.Check(e.Document)
+	fleet, err := e.fleet(pin)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrEvidence, err)
 	}
@@ -98,4 +102,28 @@ func CheckEvidence(pin bundle.Pin, text []byte) (*wire.StatusStatement, *bundle.
 		return nil, nil, fmt.Errorf("%w: the vault signed something else", ErrEvidence)
 	}
 	return s, fleet, nil
+}
+
+// fleet is the pinned document, or that of an island which layouts signed by
+// the pinned one's custodians name.
+func (e *Evidence) fleet(pin bundle.Pin) (*bundle.Fleet, error) {
+	if len(e.Layouts) == 0 {
+		return pin.Check(e.Document)
+	}
+	shown, err := wire.DecodeLayouts(e.Layouts)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := pin.Check(shown.Founder); err != nil {
+		return nil, err
+	}
+	l, err := bundle.CheckLayouts(*shown)
+	if err != nil {
+		return nil, err
+	}
+	if signer := bundle.PinOf(e.Document); l.StatusKey(signer) != nil { // a layout names it
+		fleet, _ := l.Island(signer)
+		return fleet, nil
+	}
+	return nil, bundle.ErrPin
 }

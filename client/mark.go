@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 
-	"strongroom/protocol/bundle"
 	"strongroom/protocol/wire"
 )
 
@@ -15,16 +14,12 @@ type Mark = wire.MarkReport
 // Mark leaves a freshness mark; whoever holds k may. The same one again does
 // nothing. Errors beside the vault's: ErrStale, ErrMarks, ErrState's.
 func (v *Vault) Mark(ctx context.Context, k Key, m Mark) (wire.StatusReport, error) {
-	fleet, err := v.Fleet(ctx)
-	if err != nil {
-		return wire.StatusReport{}, err
-	}
-	return v.asOwner(ctx, fleet, k, func(owner ed25519.PrivateKey, s wire.StatusReport) (wire.First, error) {
+	return v.asOwner(ctx, k, func(owner ed25519.PrivateKey, fleet wire.FleetID, s wire.StatusReport) (wire.First, error) {
 		if s.State != wire.StateLive && s.State != wire.StateExhausted {
 			return wire.First{}, ErrState(s)
 		}
 		mark := &wire.Mark{Generation: s.Generation, Device: m.Device, Sequence: m.Sequence, Head: m.Head}
-		mark.Signature = ed25519.Sign(owner, mark.Statement(fleet.ID, v.Account))
+		mark.Signature = ed25519.Sign(owner, mark.Statement(fleet, v.Account))
 		return wire.First{Mark: mark}, nil
 	})
 }
@@ -32,21 +27,22 @@ func (v *Vault) Mark(ctx context.Context, k Key, m Mark) (wire.StatusReport, err
 // asOwner sends what the owner's key signs, made anew from the status at each
 // try: it can be repeated without harm, since it changes the same thing to
 // the same. It gives the status afterwards.
-func (v *Vault) asOwner(ctx context.Context, fleet *bundle.Fleet, k Key, make func(ed25519.PrivateKey, wire.StatusReport) (wire.First, error)) (wire.StatusReport, error) {
-	owner, err := ownerKey(k, fleet.ID, v.Account)
-	if err != nil {
-		return wire.StatusReport{}, err
-	}
+func (v *Vault) asOwner(ctx context.Context, k Key, make func(ed25519.PrivateKey, wire.FleetID, wire.StatusReport) (wire.First, error)) (wire.StatusReport, error) {
 	for try := 1; ; try++ {
-		status, err := v.status(ctx, fleet)
+		w, err := v.find(ctx)
+		if err != nil {
+			return wire.StatusReport{}, err
+		}
+		status := w.status
+		owner, err := ownerKey(k, w.at.ID, v.Account)
 		if err != nil {
 			return status, err
 		}
-		first, err := make(owner, status)
+		first, err := make(owner, w.at.ID, status)
 		if err != nil {
 			return status, err
 		}
-		answer, _, err := v.ask(ctx, fleet, first)
+		answer, _, err := v.ask(ctx, w.at, first)
 		if err == nil && answer.Status != nil {
 			return *answer.Status, nil
 		}

@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"strongroom/protocol/bundle"
 	"strongroom/protocol/channel"
 	"strongroom/protocol/wire"
 )
@@ -20,7 +19,7 @@ const refusalBytesMax = 4 << 10 // a refusal in clear
 
 // ask seals one first trip, posts it, opens its answer. The error is of this
 // package and says what is known of the outcome.
-func (v *Vault) ask(ctx context.Context, fleet *bundle.Fleet, first wire.First) (*wire.Answer, *channel.Exchange, error) {
+func (v *Vault) ask(ctx context.Context, at *island, first wire.First) (*wire.Answer, *channel.Exchange, error) {
 	tokens, err := v.Tokens.Tokens(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -33,11 +32,11 @@ func (v *Vault) ask(ctx context.Context, fleet *bundle.Fleet, first wire.First) 
 	if err != nil {
 		return nil, nil, err
 	}
-	public, err := channel.ParsePublicKey(fleet.KEM, fleet.Channel)
+	public, err := channel.ParsePublicKey(at.KEM, at.Channel)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
-	sealed, exchange, err := channel.SealFirst(public, fleet.ID, plain)
+	sealed, exchange, err := channel.SealFirst(public, at.ID, plain)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -45,12 +44,12 @@ func (v *Vault) ask(ctx context.Context, fleet *bundle.Fleet, first wire.First) 
 	if first.Watch != nil {
 		within += wire.WatchMillisMax * time.Millisecond
 	}
-	answer, err := v.exchange(ctx, within, tokens.Relay, sealed, exchange)
+	answer, err := v.exchange(ctx, at, within, tokens.Relay, sealed, exchange)
 	return answer, exchange, err
 }
 
 // askSecond is the second trip of e, with the ticket that the first brought.
-func (v *Vault) askSecond(ctx context.Context, e *channel.Exchange, ticket []byte, second wire.Second) (*wire.Answer, error) {
+func (v *Vault) askSecond(ctx context.Context, at *island, e *channel.Exchange, ticket []byte, second wire.Second) (*wire.Answer, error) {
 	tokens, err := v.Tokens.Tokens(ctx)
 	if err != nil {
 		return nil, err
@@ -64,15 +63,15 @@ func (v *Vault) askSecond(ctx context.Context, e *channel.Exchange, ticket []byt
 	if err != nil {
 		return nil, err
 	}
-	return v.exchange(ctx, v.timeout(), tokens.Relay, sealed, exchange)
+	return v.exchange(ctx, at, v.timeout(), tokens.Relay, sealed, exchange)
 }
 
 // exchange posts a sealed request and opens its answer. A refusal inside the
 // seal comes back as the answer and its error.
-func (v *Vault) exchange(ctx context.Context, within time.Duration, relayToken string, sealed []byte, e *channel.Exchange) (*wire.Answer, error) {
+func (v *Vault) exchange(ctx context.Context, at *island, within time.Duration, relayToken string, sealed []byte, e *channel.Exchange) (*wire.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	body, err := v.post(ctx, relayToken, sealed)
+	body, err := v.post(ctx, at, relayToken, sealed)
 	if err != nil {
 		return nil, err
 	}
@@ -90,14 +89,14 @@ func (v *Vault) exchange(ctx context.Context, within time.Duration, relayToken s
 // post sends one sealed request to the relay. ErrUnreachable means that no
 // byte of it was sent, or (then it is hearsay) that the relay says so; once it
 // may have left, a broken line is ErrOutcomeUnknown.
-func (v *Vault) post(ctx context.Context, relayToken string, sealed []byte) ([]byte, error) {
+func (v *Vault) post(ctx context.Context, at *island, relayToken string, sealed []byte) ([]byte, error) {
 	base, err := v.base()
 	if err != nil {
 		return nil, err
 	}
 	var connected atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base.JoinPath("v1", "vault").String(), bytes.NewReader(sealed))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base.JoinPath("v1", "vault", at.name).String(), bytes.NewReader(sealed))
 	if err != nil {
 		return nil, err
 	}

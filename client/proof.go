@@ -67,15 +67,15 @@ func ParseProof(b []byte) (*Proof, error) {
 // used, whatever comes of it. ErrProofStale: another guess, a new registration
 // or another account has made the proof useless.
 func (v *Vault) Resume(ctx context.Context, p *Proof) (Payload, wire.StatusReport, error) {
-	fleet, err := v.Fleet(ctx)
+	at, err := v.watched(ctx)
 	if err != nil {
 		return Payload{}, wire.StatusReport{}, err
 	}
-	if p.Fleet != fleet.ID || p.Account != v.Account {
+	if p.Fleet != at.ID || p.Account != v.Account {
 		return Payload{}, wire.StatusReport{}, ErrProofStale
 	}
-	r := &Recovery{vault: v, ke1: p.KE1, slot: p.Slot, proof: p, status: wire.StatusReport{Generation: p.Generation}}
-	answer, exchange, err := r.start(ctx, fleet)
+	r := &Recovery{vault: v, at: at, ke1: p.KE1, slot: p.Slot, proof: p, status: wire.StatusReport{Generation: p.Generation}}
+	answer, exchange, err := r.start(ctx)
 	if err != nil {
 		return Payload{}, r.status, stale(err)
 	}
@@ -90,7 +90,7 @@ func stale(err error) error {
 		return err
 	}
 	switch codeOf(err) {
-	case wire.CodeSlot, wire.CodeGeneration, wire.CodeProof, wire.CodeNoRecord, wire.CodeDeleted, wire.CodeDestroyed, wire.CodeExhausted:
+	case wire.CodeSlot, wire.CodeGeneration, wire.CodeProof, wire.CodeNoRecord, wire.CodeDeleted, wire.CodeDestroyed, wire.CodeExhausted, wire.CodeDeparted:
 		return &restated{ErrProofStale, err}
 	}
 	return err

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"strongroom/protocol/bundle"
 	"strongroom/protocol/channel"
 	"strongroom/protocol/opaque"
 	"strongroom/protocol/wire"
@@ -29,6 +28,8 @@ type Recovery struct {
 	vault    *Vault
 	password []byte
 
+	where  *whereabouts  // under which the guess was begun
+	at     *island       // where.at
 	login  *opaque.Login // of ke1; nil: not yet begun
 	ke1    []byte
 	status wire.StatusReport // under which the guess was begun
@@ -36,6 +37,7 @@ type Recovery struct {
 	sent   bool   // a request with ke1 may have reached the vault
 	spared bool   // the vault's refusal shows that ke1 was charged to nobody, and never will be
 	proof  *Proof // set once the password proved right
+	stays  error  // why the account did not move
 }
 
 // Format keeps the password out of logs.
@@ -55,15 +57,14 @@ func (v *Vault) Begin(password string) (*Recovery, error) {
 
 // Run makes the guess, or repeats the one whose answer was lost.
 func (r *Recovery) Run(ctx context.Context) (Payload, wire.StatusReport, error) {
-	fleet, err := r.vault.Fleet(ctx)
-	if err != nil {
-		return Payload{}, wire.StatusReport{}, r.outcome(err)
-	}
 	for trial := 1; ; trial++ {
-		if err := r.begin(ctx, fleet); err != nil {
+		if err := r.begin(ctx); err != nil {
 			return Payload{}, r.status, r.outcome(err)
 		}
-		payload, status, err := r.guess(ctx, fleet)
+		payload, status, err := r.guess(ctx)
+		if err == nil {
+			return payload, r.moveHome(ctx, payload, status), nil
+		}
 		if !errors.Is(err, ErrRaced) {
 			return payload, status, r.outcome(err)
 		}
@@ -90,7 +91,8 @@ func (r *Recovery) Run(ctx context.Context) (Payload, wire.StatusReport, error) 
 // spares tells whether a sealed refusal shows that nobody was charged for our
 // KE1. The account's slot only goes up, and stood one below ours when we chose
 // it. Where it is ours now, another KE1 has it: ours would have been answered.
-// Where a new registration came first, it must still be below. A slot that went
+// Where a new registration came first, or the account left for another island,
+// it must still be below. A slot that went
 // on hides whose ours was.
 func (r *Recovery) spares(a *wire.Answer) bool {
 	switch s := a.Status; {
@@ -98,11 +100,29 @@ func (r *Recovery) spares(a *wire.Answer) bool {
 		return false
 	case a.Refused == wire.CodeSlot:
 		return s.Generation == r.status.Generation && s.Slot == r.slot
-	case a.Refused == wire.CodeGeneration:
+	case a.Refused == wire.CodeGeneration, a.Refused == wire.CodeDeparted:
 		return s.Slot < r.slot
 	}
 	return false
 }
+
+// moveHome takes an account that is not at home there, now that password and
+// key are at hand. Where that comes to nothing now, the record stays usable,
+// and the next success goes on.
+func (r *Recovery) moveHome(ctx context.Context, p Payload, status wire.StatusReport) wire.StatusReport {
+	if r.where.at == r.where.home {
+		return status
+	}
+	moved, err := r.where.move(ctx, r.password, p)
+	if r.stays = err; err != nil {
+		return status
+	}
+	return moved
+}
+
+// Stays is nil, or why the account could not be moved to its new island after
+// a guess that was right. It goes on at the next one.
+func (r *Recovery) Stays() error { return r.stays }
 
 // outcome makes sure that no error claims "no guess used" after one may have
 // been. What the relay says is no such claim: a stolen one carries the guess
@@ -115,22 +135,23 @@ func (r *Recovery) outcome(err error) error {
 }
 
 // begin learns generation and slot, and makes KE1.
-func (r *Recovery) begin(ctx context.Context, fleet *bundle.Fleet) error {
+func (r *Recovery) begin(ctx context.Context) error {
 	if r.login != nil {
 		return nil
 	}
-	status, err := r.vault.status(ctx, fleet)
+	w, err := r.vault.find(ctx)
 	if err != nil {
 		return err
 	}
-	r.status = status
+	status := w.status
+	r.where, r.at, r.status = w, w.at, status
 	if err := ErrState(status); err != nil {
 		return err
 	}
 	if status.WaitUntilMillis != 0 { // the vault would refuse
 		return &ErrWait{status}
 	}
-	oc, err := r.vault.opaque(fleet)
+	oc, err := r.vault.opaque(r.at)
 	if err != nil {
 		return err
 	}
@@ -143,8 +164,8 @@ func (r *Recovery) begin(ctx context.Context, fleet *bundle.Fleet) error {
 }
 
 // guess runs both trips under the chosen slot.
-func (r *Recovery) guess(ctx context.Context, fleet *bundle.Fleet) (Payload, wire.StatusReport, error) {
-	answer, exchange, err := r.start(ctx, fleet)
+func (r *Recovery) guess(ctx context.Context) (Payload, wire.StatusReport, error) {
+	answer, exchange, err := r.start(ctx)
 	if err != nil {
 		return Payload{}, r.status, err
 	}
@@ -160,7 +181,7 @@ func (r *Recovery) guess(ctx context.Context, fleet *bundle.Fleet) (Payload, wir
 		return Payload{}, r.status, fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
 	r.proof = &Proof{
-		Fleet: fleet.ID, Account: r.vault.Account, Generation: r.status.Generation, Slot: r.slot, Stretch: started.Stretch,
+		Fleet: r.at.ID, Account: r.vault.Account, Generation: r.status.Generation, Slot: r.slot, Stretch: started.Stretch,
 		KE1: r.ke1, KE3: ke3, SessionKey: sessionKey, ExportKey: exportKey,
 	}
 	return r.redeem(ctx, exchange, started.Ticket)
@@ -182,10 +203,10 @@ func (r *Recovery) redeem(ctx context.Context, e *channel.Exchange, ticket []byt
 }
 
 // start is the first trip, repeated with the same bytes until an answer comes.
-func (r *Recovery) start(ctx context.Context, fleet *bundle.Fleet) (*wire.Answer, *channel.Exchange, error) {
+func (r *Recovery) start(ctx context.Context) (*wire.Answer, *channel.Exchange, error) {
 	request := wire.RecoverStart{Generation: r.status.Generation, Slot: r.slot, KE1: r.ke1}
 	for try := 1; ; try++ {
-		answer, exchange, err := r.vault.ask(ctx, fleet, wire.First{RecoverStart: &request})
+		answer, exchange, err := r.vault.ask(ctx, r.at, wire.First{RecoverStart: &request})
 		if answer != nil {
 			r.learn(answer)
 			r.spared = r.spares(answer)
@@ -222,7 +243,7 @@ func (r *Recovery) mustWait() error {
 // finish is the second trip; its retry is free too.
 func (r *Recovery) finish(ctx context.Context, e *channel.Exchange, ticket, ke3 []byte) (*wire.RecoverFinishAnswer, error) {
 	for try := 1; ; try++ {
-		answer, err := r.vault.askSecond(ctx, e, ticket, wire.Second{RecoverFinish: &wire.RecoverFinish{KE3: ke3}})
+		answer, err := r.vault.askSecond(ctx, r.at, e, ticket, wire.Second{RecoverFinish: &wire.RecoverFinish{KE3: ke3}})
 		if answer != nil {
 			r.learn(answer)
 		}

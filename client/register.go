@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"strongroom/protocol/bundle"
 	"strongroom/protocol/channel"
 	"strongroom/protocol/wire"
 )
@@ -51,53 +50,73 @@ func (v *Vault) register(ctx context.Context, password string, p Payload, over o
 	if err := errors.Join(v.checkAccount(), p.check(), checkStretch(v.stretch()), CheckPassword(password, v.Account)); err != nil {
 		return none, err
 	}
-	fleet, err := v.Fleet(ctx)
+	secret, err := prepare(password)
 	if err != nil {
 		return none, err
 	}
 	for trial := 1; ; trial++ {
-		status, err := v.status(ctx, fleet)
+		w, err := v.find(ctx)
 		if err != nil {
 			return none, err
 		}
-		live := status.State == wire.StateLive || status.State == wire.StateExhausted
-		if live && over == refuseLive {
-			return status, ErrLive
+		if live(w.status.State) && over == refuseLive {
+			return w.status, ErrLive
 		}
-		e := &enrolment{vault: v, fleet: fleet, payload: p}
-		if live {
-			e.replaces, e.reset = &status.Generation, over == resetLive
+		after, err := w.register(ctx, secret, p, over)
+		if codeOf(err) == wire.CodeLayout {
+			v.forgetLayouts()
 		}
-		after, err := e.run(ctx, password)
 		if err == nil || trial == trialsMax || !errors.Is(err, ErrRaced) {
 			return after, err
 		}
 	}
 }
 
+// register registers where the account is. One that was replaced at an older
+// home goes home then, or at its next success; one that is new goes there.
+func (w *whereabouts) register(ctx context.Context, secret []byte, p Payload, over overLive) (wire.StatusReport, error) {
+	isLive := live(w.status.State)
+	if !isLive && w.closedAtHome() {
+		return w.move(ctx, secret, p)
+	}
+	e := &enrolment{vault: w.vault, at: w.at, payload: p}
+	if isLive {
+		e.replaces, e.reset = &w.status.Generation, over == resetLive
+	}
+	after, err := e.run(ctx, secret)
+	if err != nil || w.at == w.home || after.Generation != e.started.Generation {
+		return after, err
+	}
+	if moved, err := w.move(ctx, secret, p); err == nil {
+		return moved, nil
+	}
+	return after, nil
+}
+
 // enrolment is one registration on its way.
 type enrolment struct {
 	vault    *Vault
-	fleet    *bundle.Fleet
+	at       *island
 	payload  Payload
 	replaces *wire.Generation
 	reset    bool
+	arrives  bool // it waits there for receipts
 
 	started  *wire.RegisterStartAnswer
 	exchange *channel.Exchange
 	finish   wire.RegisterFinish
 }
 
-func (e *enrolment) run(ctx context.Context, password string) (wire.StatusReport, error) {
-	if err := e.prepare(ctx, password); err != nil {
+func (e *enrolment) run(ctx context.Context, secret []byte) (wire.StatusReport, error) {
+	if err := e.prepare(ctx, secret); err != nil {
 		return wire.StatusReport{}, err
 	}
 	var unknown error
 	for try := 1; ; try++ {
-		_, err := e.vault.askSecond(ctx, e.exchange, e.started.Ticket, wire.Second{RegisterFinish: &e.finish})
+		_, err := e.vault.askSecond(ctx, e.at, e.exchange, e.started.Ticket, wire.Second{RegisterFinish: &e.finish})
 		if err == nil || unknown != nil || errors.Is(err, ErrOutcomeUnknown) || isHearsay(err) {
 			// The status is the judge: a lost answer may have registered.
-			status, statusErr := e.vault.status(ctx, e.fleet)
+			status, statusErr := e.vault.status(ctx, e.at)
 			if statusErr == nil && e.took(status) {
 				return status, nil
 			}
@@ -115,12 +134,12 @@ func (e *enrolment) run(ctx context.Context, password string) (wire.StatusReport
 	}
 }
 
-// took: the registration is live, or waits.
+// took: the registration is live, or waits: for its time, or for receipts.
 func (e *enrolment) took(s wire.StatusReport) bool {
 	if s.Pending != nil && s.Pending.Generation != nil && *s.Pending.Generation == e.started.Generation {
 		return true
 	}
-	return s.Generation == e.started.Generation && s.State == wire.StateLive
+	return s.Generation == e.started.Generation && (s.State == wire.StateLive || e.arrives && s.State == wire.StateArriving)
 }
 
 // outcome: a stolen relay may hold the finish back, deny it, and deliver it
@@ -133,12 +152,8 @@ func (e *enrolment) outcome(err error) error {
 }
 
 // prepare runs the first trip and makes the second's message.
-func (e *enrolment) prepare(ctx context.Context, password string) error {
-	secret, err := prepare(password)
-	if err != nil {
-		return err
-	}
-	oc, err := e.vault.opaque(e.fleet)
+func (e *enrolment) prepare(ctx context.Context, secret []byte) error {
+	oc, err := e.vault.opaque(e.at)
 	if err != nil {
 		return err
 	}
@@ -154,7 +169,7 @@ func (e *enrolment) prepare(ctx context.Context, password string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
-	at := place{e.fleet.ID, e.vault.Account, e.started.Generation, stretch}
+	at := place{e.at.ID, e.vault.Account, e.started.Generation, stretch}
 	sealed, err := at.seal(exportKey, e.payload)
 	if err != nil {
 		return err
@@ -167,7 +182,7 @@ func (e *enrolment) prepare(ctx context.Context, password string) error {
 
 func (e *enrolment) start(ctx context.Context, request []byte) error {
 	for try := 1; ; try++ {
-		answer, exchange, err := e.vault.ask(ctx, e.fleet, wire.First{RegisterStart: &wire.RegisterStart{Request: request}})
+		answer, exchange, err := e.vault.ask(ctx, e.at, wire.First{RegisterStart: &wire.RegisterStart{Request: request}})
 		if err == nil && answer.RegisterStart == nil {
 			return ErrAnswer
 		}
@@ -182,13 +197,13 @@ func (e *enrolment) start(ctx context.Context, request []byte) error {
 }
 
 func (e *enrolment) sign() error {
-	owner, err := ownerKey(e.payload.Key, e.fleet.ID, e.vault.Account)
+	owner, err := ownerKey(e.payload.Key, e.at.ID, e.vault.Account)
 	if err != nil {
 		return err
 	}
 	e.finish.Owner = [wire.OwnerKeyBytes]byte(owner.Public().(ed25519.PublicKey))
 	// Where it replaces nothing it still may set back a count that a dead
 	// record left behind.
-	e.finish.Signature = ed25519.Sign(owner, e.finish.Statement(e.fleet.ID, e.vault.Account, e.started.Generation))
+	e.finish.Signature = ed25519.Sign(owner, e.finish.Statement(e.at.ID, e.vault.Account, e.started.Generation))
 	return nil
 }

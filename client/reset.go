@@ -14,16 +14,12 @@ var errNothing = errors.New("client: nothing to do")
 // Cancel stops a reset or deletion that waits; whoever holds k may. Where
 // nothing waits it does nothing.
 func (v *Vault) Cancel(ctx context.Context, k Key) (wire.StatusReport, error) {
-	fleet, err := v.Fleet(ctx)
-	if err != nil {
-		return wire.StatusReport{}, err
-	}
-	status, err := v.asOwner(ctx, fleet, k, func(owner ed25519.PrivateKey, s wire.StatusReport) (wire.First, error) {
+	status, err := v.asOwner(ctx, k, func(owner ed25519.PrivateKey, fleet wire.FleetID, s wire.StatusReport) (wire.First, error) {
 		if s.Pending == nil {
 			return wire.First{}, errNothing
 		}
 		c := &wire.Cancel{Generation: s.Generation, AtMillis: s.Pending.AtMillis}
-		c.Signature = ed25519.Sign(owner, c.Statement(fleet.ID, v.Account))
+		c.Signature = ed25519.Sign(owner, c.Statement(fleet, v.Account))
 		return wire.First{Cancel: c}, nil
 	})
 	if errors.Is(err, errNothing) {
@@ -35,15 +31,18 @@ func (v *Vault) Cancel(ctx context.Context, k Key) (wire.StatusReport, error) {
 // DeleteLater asks, without password or key, for the record's deletion: it
 // waits as a Reset does. Where there is none it does nothing.
 func (v *Vault) DeleteLater(ctx context.Context) (wire.StatusReport, error) {
-	status, err := v.Status(ctx)
-	if err != nil || status.State != wire.StateLive && status.State != wire.StateExhausted {
-		return status, err
+	if err := v.checkAccount(); err != nil {
+		return wire.StatusReport{}, err
 	}
-	fleet, err := v.Fleet(ctx)
+	w, err := v.find(ctx)
 	if err != nil {
-		return status, err
+		return wire.StatusReport{}, err
 	}
-	answer, err := v.askFree(ctx, fleet, wire.First{Delete: &wire.Delete{Generation: status.Generation, Later: true}})
+	status := w.status
+	if status.State != wire.StateLive && status.State != wire.StateExhausted {
+		return status, nil
+	}
+	answer, err := v.askFree(ctx, w.at, wire.First{Delete: &wire.Delete{Generation: status.Generation, Later: true}})
 	if err != nil {
 		return status, err
 	}

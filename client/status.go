@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"strongroom/protocol/bundle"
 	"strongroom/protocol/wire"
 )
 
@@ -13,15 +12,15 @@ func (v *Vault) Status(ctx context.Context) (wire.StatusReport, error) {
 	if err := v.checkAccount(); err != nil {
 		return wire.StatusReport{}, err
 	}
-	fleet, err := v.Fleet(ctx)
+	w, err := v.find(ctx)
 	if err != nil {
 		return wire.StatusReport{}, err
 	}
-	return v.status(ctx, fleet)
+	return w.status, nil
 }
 
-func (v *Vault) status(ctx context.Context, fleet *bundle.Fleet) (wire.StatusReport, error) {
-	answer, err := v.askFree(ctx, fleet, wire.First{Status: &wire.StatusRequest{}})
+func (v *Vault) status(ctx context.Context, at *island) (wire.StatusReport, error) {
+	answer, err := v.askFree(ctx, at, wire.First{Status: &wire.StatusRequest{}})
 	if err != nil {
 		return wire.StatusReport{}, err
 	}
@@ -33,9 +32,9 @@ func (v *Vault) status(ctx context.Context, fleet *bundle.Fleet) (wire.StatusRep
 
 // askFree asks what costs nothing and changes nothing, as often as it takes:
 // an answer that was lost is then no more than a vault out of reach.
-func (v *Vault) askFree(ctx context.Context, fleet *bundle.Fleet, first wire.First) (*wire.Answer, error) {
+func (v *Vault) askFree(ctx context.Context, at *island, first wire.First) (*wire.Answer, error) {
 	for try := 1; ; try++ {
-		answer, _, err := v.ask(ctx, fleet, first)
+		answer, _, err := v.ask(ctx, at, first)
 		if err == nil || !transient(err) {
 			return answer, err
 		}

@@ -29,7 +29,7 @@ const (
 // call; then many goroutines may use it.
 type Vault struct {
 	URL     string      // of the relay; http only on loopback
-	Pin     bundle.Pin  // of the fleet document
+	Pin     bundle.Pin  // of the founder's document
 	Account string      // name at the messaging service, at most wire.AccountBytesMax
 	Tokens  TokenSource // of the account
 
@@ -38,11 +38,17 @@ type Vault struct {
 	Timeout time.Duration // of one request; zero: requestTimeout
 	Backoff time.Duration // before the second try; zero: backoffFirst
 
+	// LayoutSeen is the number of the newest layout of the fleet's islands that
+	// this device ever saw (NewestLayout); an older newest one is refused.
+	LayoutSeen uint64
+
 	once  sync.Mutex
-	fleet *bundle.Fleet // guarded by once; checked against Pin
+	fleet *bundle.Fleet   // guarded by once; checked against Pin
+	known *bundle.Layouts // guarded by once; likewise
+	shown []byte          // guarded by once; what known was read from, where a relay has layouts
 }
 
-// Fleet fetches the fleet document and checks it against the pin. It is
+// Fleet fetches the founder's document and checks it against the pin. It is
 // fetched once. Errors: ErrUnreachable, ErrPin.
 func (v *Vault) Fleet(ctx context.Context) (*bundle.Fleet, error) {
 	v.once.Lock()
@@ -54,7 +60,7 @@ func (v *Vault) Fleet(ctx context.Context) (*bundle.Fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc, err := v.fetch(ctx, base.JoinPath("v1", "fleet").String())
+	doc, err := v.fetch(ctx, base.JoinPath("v1", "fleet").String(), fleetBytesMax)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
@@ -66,7 +72,7 @@ func (v *Vault) Fleet(ctx context.Context) (*bundle.Fleet, error) {
 	return fleet, nil
 }
 
-func (v *Vault) fetch(ctx context.Context, url string) ([]byte, error) {
+func (v *Vault) fetch(ctx context.Context, url string, max int64) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, v.timeout())
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -79,9 +85,16 @@ func (v *Vault) fetch(ctx context.Context, url string) ([]byte, error) {
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("its fleet document is missing: HTTP status %d", res.StatusCode)
+		return nil, statusError(res.StatusCode)
 	}
-	return readAtMost(res.Body, fleetBytesMax)
+	return readAtMost(res.Body, max)
+}
+
+// statusError is an HTTP status where a document was expected.
+type statusError int
+
+func (e statusError) Error() string {
+	return fmt.Sprintf("its document is missing: HTTP status %d", int(e))
 }
 
 // base is the relay's address. Plain HTTP would show the relay's token to the
@@ -138,7 +151,7 @@ func (v *Vault) pause(ctx context.Context, n int) error {
 
 // opaque is OPAQUE's client for this account at this fleet. It takes no
 // server key but the fleet document's.
-func (v *Vault) opaque(fleet *bundle.Fleet) (*opaque.Client, error) {
+func (v *Vault) opaque(fleet *island) (*opaque.Client, error) {
 	suite, err := opaque.SuiteByID(fleet.Suite)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAnswer, err)

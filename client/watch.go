@@ -13,11 +13,11 @@ func (v *Vault) Watch(ctx context.Context, after uint64) (wire.StatusReport, err
 	if err := v.checkAccount(); err != nil {
 		return wire.StatusReport{}, err
 	}
-	fleet, err := v.Fleet(ctx)
+	at, err := v.watched(ctx)
 	if err != nil {
 		return wire.StatusReport{}, err
 	}
-	answer, err := v.askFree(ctx, fleet, wire.First{Watch: &wire.Watch{After: after}})
+	answer, err := v.askFree(ctx, at, wire.First{Watch: &wire.Watch{After: after}})
 	if err != nil {
 		return wire.StatusReport{}, err
 	}
@@ -25,4 +25,15 @@ func (v *Vault) Watch(ctx context.Context, after uint64) (wire.StatusReport, err
 		return wire.StatusReport{}, ErrAnswer
 	}
 	return *answer.Status, nil
+}
+
+// watched is where the account is: of a fleet of one island that need not be
+// asked.
+func (v *Vault) watched(ctx context.Context) (*island, error) {
+	w, err := v.homes(ctx)
+	if err != nil || len(w.older) == 0 {
+		return w.home, err
+	}
+	err = w.find(ctx)
+	return w.at, err
 }

@@ -10,7 +10,9 @@ const (
 	IslandsMax     = 16      // islands of a fleet, with those that were left out
 	LayoutsMax     = 64      // layouts of a fleet, ever
 	LayoutBytesMax = 4 << 10 // one of them
-	ReceiptsMax    = IslandsMax - 1
+
+	LayoutsBytesMax = 512 << 10 // Layouts, as relays and files have them
+	ReceiptsMax     = IslandsMax - 1
 )
 
 // Layouts is what a host knows of the fleet's islands. The box checks it.
@@ -18,6 +20,16 @@ type Layouts struct {
 	Founder []byte   `cbor:"1,keyasint"`           // the founder's document
 	Islands [][]byte `cbor:"2,keyasint,omitempty"` // the other islands' documents, in any order
 	Layouts [][]byte `cbor:"3,keyasint,omitempty"` // bundle.Layout, all of them, from number 1
+}
+
+// DecodeLayouts reads what Encode gave of Layouts, or gives ErrMalformed: they
+// are longer than any message.
+func DecodeLayouts(b []byte) (*Layouts, error) {
+	l := new(Layouts)
+	if err := decodeBy(pipeDecoding, LayoutsBytesMax, b, l); err != nil {
+		return nil, err
+	}
+	return l, l.Validate()
 }
 
 // Depart asks an island to close the account, for ever up to a layout, and
