@@ -66,23 +66,37 @@ type Founding struct {
 	Boxes      []bundle.Box
 	Custodians [][]byte // Ed25519 public keys
 	Quorum     uint8    // of the custodians
+
+	// Founder is the founder's document, of an island that joins its fleet: id,
+	// suite, policy, issuers and alert key are then the founder's. nil: a new fleet.
+	Founder []byte
 }
 
 // MakeIdentity makes a box's identity in an empty HSM.
 func MakeIdentity(h hal.HAL) (key []byte, err error) { return h.MakeSigningKey(keyBox) }
 
-// Make makes a fleet of one island in an empty HSM: its document, whose hash
-// the clients pin, and the island's keys as the HSM sealed them.
+// Make makes an island in an empty HSM, of a new fleet or of its founder's: its
+// document, whose hash the clients of a new fleet pin, and the island's keys as
+// the HSM sealed them.
 func Make(h hal.HAL, f Founding) (document, sealedIsland []byte, err error) {
 	fleet := bundle.Fleet{
 		Version: bundle.Version, Suite: f.Suite.ID(), KEM: hpke.MLKEM768P256().ID(), Policy: f.Policy,
 		Issuers: f.Issuers, HSM: h.Kind(), Isolation: f.Isolation, Rollback: f.Rollback, Alert: f.Alert,
 		Boxes: f.Boxes, Custodians: f.Custodians, Quorum: f.Quorum,
 	}
-	if err := h.Random(fleet.ID[:]); err != nil {
+	if f.Founder == nil {
+		err = h.Random(fleet.ID[:])
+	} else {
+		err = fleet.Join(f.Founder)
+	}
+	if err != nil {
 		return nil, nil, err
 	}
-	if fleet.AKE, err = h.MakeKey(keyAKE, groupOf(f.Suite)); err != nil {
+	suite, err := opaque.SuiteByID(fleet.Suite)
+	if err != nil {
+		return nil, nil, err
+	}
+	if fleet.AKE, err = h.MakeKey(keyAKE, groupOf(suite)); err != nil {
 		return nil, nil, err
 	}
 	if _, err = h.MakeKey(keyChannel, hal.P256); err != nil {

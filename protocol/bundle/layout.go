@@ -109,6 +109,25 @@ func (f *Fleet) founds() error {
 	return nil
 }
 
+// Join makes an island, which has keys, boxes and custodians of its own, one of
+// the founder's fleet: with its id, suite, policy, issuers and alert key.
+// Error: ErrLayout, ErrDocument.
+func (f *Fleet) Join(document []byte) error {
+	founder, err := Decode(document)
+	if err != nil {
+		return err
+	}
+	if err := founder.founds(); err != nil {
+		return err
+	}
+	if f.KEM != founder.KEM {
+		return fmt.Errorf("%w: the founder's channel key is of KEM 0x%04x, this program makes 0x%04x", ErrLayout, founder.KEM, f.KEM)
+	}
+	f.Founder, f.ID, f.Suite = PinOf(document), founder.ID, founder.Suite
+	f.Policy, f.Issuers, f.Alert = founder.Policy, founder.Issuers, founder.Alert
+	return nil
+}
+
 // joins tells whether an island may be of the founder's fleet.
 func (f *Fleet) joins(founder *Fleet, pin Pin) error {
 	same := f.ID == founder.ID && f.Suite == founder.Suite && f.KEM == founder.KEM && bytes.Equal(f.Alert, founder.Alert)

@@ -63,6 +63,8 @@ type ceremony struct {
 	seats []*seat
 	steps []Step
 	files map[string][]byte // for Options.Out
+
+	founder []byte // its document, of an island that joins
 }
 
 // Hold holds a ceremony. When it fails, no box has a vault.
@@ -205,10 +207,16 @@ func (c *ceremony) makeIsland() (document []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if founding.Alert, err = first.box.AlertKey(); err != nil {
+	if c.plan.Founder != "" {
+		if founding.Founder, err = os.ReadFile(c.plan.Founder); err != nil {
+			return nil, planned("the founder's document: %w", err)
+		}
+		c.founder = founding.Founder
+		c.did("joins the fleet of a founder", nil, map[string]Digest{"founder": digestOf(founding.Founder)})
+	} else if founding.Alert, err = first.box.AlertKey(); err != nil {
 		return nil, err
 	}
-	if len(founding.Issuers) == 0 {
+	if len(founding.Issuers) == 0 && c.founder == nil {
 		own, err := first.box.MakeIssuer()
 		if err != nil {
 			return nil, err
@@ -226,7 +234,9 @@ func (c *ceremony) makeIsland() (document []byte, err error) {
 	if err := first.hsm.MakeMovable(); err != nil {
 		return nil, err
 	}
-	if document, first.island, err = vault.Make(first.hsm, founding); err != nil {
+	if document, first.island, err = vault.Make(first.hsm, founding); errors.Is(err, bundle.ErrLayout) || errors.Is(err, bundle.ErrDocument) {
+		return nil, planned("%s: %v", c.plan.Founder, err)
+	} else if err != nil {
 		return nil, err
 	}
 	c.did("made the island's keys and the fleet's document", first, map[string]Digest{"document": digestOf(document)})
@@ -338,7 +348,7 @@ func (c *ceremony) sign(r *Result) error {
 // finish puts each vault in its place.
 func (c *ceremony) finish(document []byte) error {
 	for _, s := range c.seats {
-		if err := s.box.Finish(document, s.island, s.nodes); err != nil {
+		if err := s.box.Finish(document, s.island, s.nodes, c.founder); err != nil {
 			return fmt.Errorf("box %q: %w", s.plan.Name, err)
 		}
 	}
@@ -366,16 +376,4 @@ func DigestOfFile(path string) (Digest, error) {
 	hash := sha256.New()
 	_, err = io.Copy(hash, f)
 	return Digest(hex.EncodeToString(hash.Sum(nil))), err
-}
-
-// ReplaceFile replaces a file whole, so that either the old or the new one is read.
-func ReplaceFile(path string, b []byte) error {
-	beside := path + ".new"
-	if err := os.RemoveAll(beside); err != nil {
-		return err
-	}
-	if err := serve.WriteDurable(beside, b); err != nil {
-		return err
-	}
-	return os.Rename(beside, path)
 }

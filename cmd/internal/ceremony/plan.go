@@ -29,6 +29,11 @@ type Plan struct {
 	Quorum     int       `json:"quorum"`              // how many of them must agree
 	Box        string    `json:"box,omitempty"`       // "process" promises clients that each box runs in a process of its own
 	AlertKey   string    `json:"alert_key,omitempty"` // file with the operator's public alert key (strongroomd alert-key); none: no alerts
+
+	// Founder is the file with the document of the fleet's first island
+	// (vault/fleet.cbor of any of its boxes), which this one joins: rules and
+	// alert key are the founder's then. none: a new fleet.
+	Founder string `json:"founder,omitempty"`
 }
 
 // PlanBox is one box.
@@ -55,6 +60,12 @@ type Rules struct {
 	Epoch            string   `json:"epoch,omitempty"`
 	Suite            string   `json:"suite,omitempty"`
 	IssuerKeys       []string `json:"issuer_keys,omitempty"` // files; none: a built-in issuer, its key in the first box's folder
+}
+
+// none: nothing was said.
+func (r Rules) none() bool {
+	return r.Attempts == 0 && r.LifetimeAttempts == 0 && len(r.IssuerKeys) == 0 &&
+		r.Waits+r.TicketLifetime+r.ResetDelay+r.Epoch+r.Suite == ""
 }
 
 // ReadPlan reads and validates a plan. Its error is ErrPlan.
@@ -99,11 +110,15 @@ func (p *Plan) settle(folder string) {
 	if p.AlertKey != serve.AlertKeyNone {
 		whole(&p.AlertKey)
 	}
+	whole(&p.Founder)
 }
 
 func (p *Plan) validate() error {
 	if n := len(p.Boxes); n != 3 && n != 5 && n != 7 {
 		return planned("an island of %d boxes, where 3, 5 or 7 are allowed. strongroomd serve makes an island of one", n)
+	}
+	if p.Founder != "" && (!p.Rules.none() || p.AlertKey != "") {
+		return planned("an island that joins a founder has its rules and its alert key. Leave both out")
 	}
 	seen := map[string]string{}
 	for _, b := range p.Boxes {

@@ -8,6 +8,7 @@ import (
 
 	"strongroom/host/peer"
 	"strongroom/protocol/bundle"
+	"strongroom/protocol/wire"
 	"strongroom/vault"
 	"strongroom/vault/hal"
 )
@@ -93,12 +94,21 @@ func (b *NewBox) MakeIssuer() (bundle.Issuer, error) {
 // AlertKey is the public half of the alert key that c.Alerts says.
 func (b *NewBox) AlertKey() ([]byte, error) { return b.config.Alerts.found(b.at) }
 
-// Finish writes what a box needs and puts the vault in its place, whole.
-func (b *NewBox) Finish(document, island, islandFile []byte) error {
+// Finish writes what a box needs and puts the vault in its place, whole. founder
+// is the founder's document, of an island that joins one.
+func (b *NewBox) Finish(document, island, islandFile, founder []byte) error {
 	if err := b.HAL.Close(); err != nil {
 		return err
 	}
-	for name, content := range map[string][]byte{fleetName: document, islandName: island, IslandFileName: islandFile} {
+	files := map[string][]byte{fleetName: document, islandName: island, IslandFileName: islandFile}
+	if founder != nil {
+		l, err := CheckLayouts(bundle.PinOf(founder), &wire.Layouts{Founder: founder, Islands: [][]byte{document}})
+		if err != nil {
+			return err
+		}
+		files[LayoutsName] = l.bytes
+	}
+	for name, content := range files {
 		if err := WriteDurable(filepath.Join(b.at, name), content); err != nil {
 			return err
 		}
