@@ -40,6 +40,8 @@ The plan:
     "custodians": ["anna.card.json", "ben.card.json", "carla.card.json"], "quorum": 2
   }
 
+With "founder": "FILE" (vault/fleet.cbor of a box of the fleet's first island) instead of rules and alert_key it is another island of that fleet, with the founder's rules and issuers, and boxes and custodians of its own. strongroomd layout new then brings it into the fleet.
+
 All boxes have one kind of HSM: soft (unless given) or pkcs11. Rules are those of strongroomd serve by the same names, and can not be changed later. Soft HSMs take the passphrase in STRONGROOM_PASSPHRASE, where they have no passphrase_file.
 
 Examples:

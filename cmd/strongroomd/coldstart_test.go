@@ -29,7 +29,17 @@ func ran(t *testing.T, want int, args ...string) string {
 // custodians of two, whose key files lie in the folder.
 func islandOfThree(t *testing.T, folder string, peers []net.Listener) *ceremony.Plan {
 	t.Helper()
-	plan := ceremony.Plan{Quorum: 2}
+	var addresses []string
+	for _, l := range peers {
+		addresses = append(addresses, l.Addr().String())
+	}
+	return islandAt(t, folder, addresses, "")
+}
+
+// islandAt is the same at addresses; a founder's document has it join a fleet.
+func islandAt(t *testing.T, folder string, addresses []string, founder string) *ceremony.Plan {
+	t.Helper()
+	plan := ceremony.Plan{Quorum: 2, Founder: founder}
 	t.Setenv(custodianPassphraseEnv, "a passphrase of a test")
 	for _, name := range []string{"anna", "ben"} {
 		c, file, err := ceremony.NewCustodian(name, []byte(os.Getenv(custodianPassphraseEnv)), 2)
@@ -41,8 +51,8 @@ func islandOfThree(t *testing.T, folder string, peers []net.Listener) *ceremony.
 		writeAll(t, filepath.Join(folder, name+".key"), file)
 		writeAll(t, plan.Custodians[len(plan.Custodians)-1], card)
 	}
-	for i, l := range peers {
-		plan.Boxes = append(plan.Boxes, ceremony.PlanBox{Name: []string{"amber", "birch", "cedar"}[i], Address: l.Addr().String()})
+	for i, at := range addresses {
+		plan.Boxes = append(plan.Boxes, ceremony.PlanBox{Name: []string{"amber", "birch", "cedar"}[i], Address: at})
 	}
 	text, err := json.Marshal(plan)
 	if err != nil {

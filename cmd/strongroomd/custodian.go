@@ -21,7 +21,7 @@ const custodianPassphraseEnv = "STRONGROOM_CUSTODIAN_PASSPHRASE"
 
 type custodianCommand struct {
 	New  newCustodianCommand `cmd:"" help:"Make a custodian's key."`
-	Sign signCommand         `cmd:"" help:"Sign a transcript, or the order for a cold start."`
+	Sign signCommand         `cmd:"" help:"Sign a transcript, the order for a cold start, or a layout."`
 }
 
 type newCustodianCommand struct {
@@ -64,7 +64,7 @@ func (c *newCustodianCommand) Run(s streams) error {
 }
 
 type signCommand struct {
-	File           string `arg:"" help:"The transcript or order." type:"existingfile"`
+	File           string `arg:"" help:"The transcript, order or layout." type:"existingfile"`
 	Key            string `help:"The custodian's key file." required:"" type:"existingfile" placeholder:"FILE"`
 	PassphraseFile string `help:"File with its passphrase; without it you are asked, or STRONGROOM_CUSTODIAN_PASSPHRASE is taken." type:"existingfile" placeholder:"FILE"`
 }
@@ -100,7 +100,7 @@ func (c *signCommand) Run(s streams) error {
 	if text, err = paper.encode(); err != nil {
 		return err
 	}
-	if err := ceremony.ReplaceFile(c.File, text); err != nil {
+	if err := serve.ReplaceFile(c.File, text); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(s.out, "\n%s signed; %d of %d have, and %d must.\n", custodian.Card.Name, paper.signed(), len(paper.fleet.Custodians), paper.fleet.Quorum)
@@ -120,7 +120,7 @@ type paper struct {
 func readPaper(text []byte) (p paper, err error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(text, &fields); err != nil {
-		return p, fmt.Errorf("%w: it is neither a transcript nor an order: %w", serve.ErrUsage, err)
+		return p, fmt.Errorf("%w: it is no transcript, order or layout: %w", serve.ErrUsage, err)
 	}
 	if fields["body"] != nil {
 		t, fleet, err := ceremony.ParseTranscript(text)
@@ -131,6 +131,16 @@ func readPaper(text []byte) (p paper, err error) {
 			fleet: fleet, encode: t.Encode, signed: func() int { return len(t.Custodians) },
 			show: func(s streams) error { showTranscript(s, t, fleet); return nil },
 			sign: func(c *ceremony.Custodian) error { return t.Sign(fleet, c) },
+		}, nil
+	}
+	if fields["next"] != nil {
+		l, founder, err := ceremony.ParseLayout(text)
+		if err != nil {
+			return p, err
+		}
+		return paper{
+			fleet: founder, encode: l.Encode, signed: func() int { return len(l.Signatures) }, sign: l.Sign,
+			show: func(s streams) error { return showLayout(s, l) },
 		}, nil
 	}
 	o, fleet, err := ceremony.ParseOrder(text)

@@ -40,7 +40,7 @@ Start here:
 
 Every flag can also be given by environment (STRONGROOM_ and its name) or in a JSON file (--config). The HSM's passphrase is never a flag: set STRONGROOM_PASSPHRASE or give --passphrase-file.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the data folder is in use, 4 no room on the disk, 5 the log or a key file is damaged or was put back, 6 the HSM's passphrase is missing or wrong.`
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the data folder is in use, 4 no room on the disk, 5 the log, a key file or what custodians sign is damaged, or was put back, 6 the HSM's passphrase is missing or wrong.`
 
 // cli is the command line.
 type cli struct {
@@ -54,9 +54,10 @@ type cli struct {
 	Alerts    alertsCommand    `cmd:"" help:"Show the alerts of accounts as JSON lines (also while serve runs)."`
 	AlertKey  alertKeyCommand  `cmd:"" help:"Make an alert key for a new fleet, to be kept away from its vault."`
 	Box       boxCommand       `cmd:"" hidden:"" help:"The box's own process; serve --box=process starts it."`
-	Ceremony  ceremonyCommand  `cmd:"" help:"Make an island of 3, 5 or 7 boxes, and a transcript that anybody can check."`
+	Ceremony  ceremonyCommand  `cmd:"" help:"Make an island of 3, 5 or 7 boxes, of a new fleet or for a fleet that grows, and a transcript that anybody can check."`
 	Custodian custodianCommand `cmd:"" help:"Make a custodian's key, and sign what custodians decide."`
 	ColdStart coldStartCommand `cmd:"" name:"coldstart" help:"Start an island that is new, or whose boxes were all down, on the order of its custodians."`
+	Layout    layoutCommand    `cmd:"" help:"Add an island to the fleet, or leave one out."`
 	Version   versionCommand   `cmd:"" help:"Show which program this is."`
 }
 
@@ -125,7 +126,7 @@ func exitOf(err error) int {
 		exitUsage:      {serve.ErrPolicy, serve.ErrPlain, serve.ErrUsage, serve.ErrIslandFile, serve.ErrNodeKey, ceremony.ErrPlan, ceremony.ErrCard},
 		exitInUse:      {serve.ErrInUse},
 		exitFull:       {node.ErrFull, syscall.ENOSPC, syscall.EDQUOT},
-		exitDamaged:    {node.ErrDamaged, serve.ErrDamaged, ceremony.ErrTranscript, bundle.ErrQuorum, bundle.ErrOrder},
+		exitDamaged:    {node.ErrDamaged, serve.ErrDamaged, ceremony.ErrTranscript, bundle.ErrQuorum, bundle.ErrOrder, bundle.ErrLayout, serve.ErrLayouts},
 		exitPassphrase: {serve.ErrPassphrase, ceremony.ErrPassphrase},
 	} {
 		for _, cause := range causes {

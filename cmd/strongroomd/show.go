@@ -48,12 +48,16 @@ func (c *fleetCommand) Run(s streams) error {
 	lifetime := time.Duration(f.Policy.TicketMillis) * time.Millisecond
 	if c.JSON {
 		return writeJSON(s, map[string]any{
-			"pin": pin.String(), "id": hex.EncodeToString(f.ID[:]), "suite": serve.SuiteName(f.Suite), "kem": f.KEM,
+			"pin": pin.String(), "island": pin.IslandName(), "id": hex.EncodeToString(f.ID[:]), "suite": serve.SuiteName(f.Suite), "kem": f.KEM,
 			"attempts": f.Policy.Attempts, "lifetime_attempts": f.Policy.Lifetime, "reset_seconds": f.Policy.ResetMillis / 1000, "waits": serve.WaitsText(f.Policy.WaitsMillis), "ticket_seconds": lifetime.Seconds(),
 			"status_key": hex.EncodeToString(f.Status), "alert_key": hex.EncodeToString(f.Alert), "hsm": f.HSM, "isolation": f.Isolation, "rollback": f.Rollback, "issuers": f.Issuers,
 		})
 	}
 	fmt.Fprintf(s.out, "fleet pin        %s\n", pin)
+	fmt.Fprintf(s.out, "island           %s: its name, for strongroomd relay and layout\n", pin.IslandName())
+	if f.Founder != (bundle.Pin{}) {
+		fmt.Fprintf(s.out, "founder          %s: the pin that clients check\n", f.Founder)
+	}
 	fmt.Fprintf(s.out, "fleet id         %x (the audience of the vault's tokens)\n", f.ID)
 	fmt.Fprintf(s.out, "attempts         %d wrong guesses, then the record is destroyed\n", f.Policy.Attempts)
 	fmt.Fprintf(s.out, "in a lifetime    %s, then only its owner's key registers the account anew\n", lifetimeText(f.Policy.Lifetime))

@@ -94,6 +94,9 @@ func statusText(s serve.Status) string {
 	}
 	fmt.Fprintf(&b, "  here       %d requests in flight, log %d bytes, records %d bytes\n\n", s.InFlight, s.LogBytes, s.RecordsBytes)
 	fmt.Fprintln(&b, boxTable(s))
+	if len(s.Islands) > 0 {
+		fmt.Fprintf(&b, "The fleet's islands, by layout %d:\n\n%s\n", s.Layout, islandTable(s))
+	}
 	return b.String()
 }
 
@@ -116,6 +119,25 @@ func boxTable(s serve.Status) string {
 			}
 		}
 		t.Row(name, box.Role, lagText(box.Lag), numberText(box.Applied), rootText(box), numberText(box.Epoch), box.HSM, heardText(box.Heard), trip, line)
+	}
+	return t.String()
+}
+
+func islandTable(s serve.Status) string {
+	t := terminal.Table{Right: []bool{false, false, true, false, false}}
+	t.Row("ISLAND", "ACCOUNTS", "BOXES", "HSM", "")
+	for _, i := range s.Islands {
+		name, accounts, what := i.Name, "at home here", ""
+		if i.Self {
+			name += " *"
+		}
+		if !i.Home {
+			accounts = "none is at home here"
+		}
+		if i.Founder {
+			what = "founder"
+		}
+		t.Row(name, accounts, fmt.Sprint(i.Boxes), i.HSM, what)
 	}
 	return t.String()
 }

@@ -146,6 +146,15 @@ func (n *Node) Order(order []byte) {
 	signal(n.synced)
 }
 
+// Layouts shows the box the fleet's islands and layouts, which it judges. They
+// must not be changed any more.
+func (n *Node) Layouts(l *wire.Layouts) {
+	n.mu.Lock()
+	n.layouts = l
+	n.mu.Unlock()
+	signal(n.synced)
+}
+
 // said is a role in a sentence.
 func said(r wire.Role) string {
 	switch r {

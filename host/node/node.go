@@ -102,6 +102,7 @@ type Node struct {
 	led           chan struct{}      // closed when another box leads
 	order         []byte             // a cold start's, not yet told
 	gone          []wire.BoxID       // other boxes whose processes ended, not yet told
+	layouts       *wire.Layouts      // not yet told
 
 	stopping chan struct{}  // closed by the first stop
 	stopped  chan struct{}  // closed when every goroutine has ended
@@ -181,6 +182,7 @@ func (n *Node) feed() {
 		in.Received, n.received, n.receivedBytes = n.received, nil, 0
 		in.Order, n.order = n.order, nil
 		in.Gone, n.gone = n.gone, nil
+		in.Layouts, n.layouts = n.layouts, nil
 		n.mu.Unlock()
 		if n.peers != nil {
 			in.Ticks = n.clock.take(time.Now())

@@ -116,19 +116,8 @@ func (u *Upstream) look(b *upstreamBox) {
 }
 
 func (u *Upstream) healthy(b *upstreamBox) bool {
-	ctx, cancel := context.WithTimeout(u.ctx, lookWithin)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.url+"/healthz", nil)
-	if err != nil {
-		return false
-	}
-	res, err := u.client.Do(req)
-	if err != nil {
-		return false
-	}
-	defer res.Body.Close()
-	_, err = io.Copy(io.Discard, io.LimitReader(res.Body, wire.AnswerBytesMax))
-	return err == nil && res.StatusCode == http.StatusOK
+	_, err := u.get(u.ctx, b.url+"/healthz", wire.AnswerBytesMax)
+	return err == nil
 }
 
 func (b *upstreamBox) found(ctx context.Context, healthy bool) {
@@ -236,4 +225,37 @@ func refusedThere(body []byte) (wire.Reply, bool, error) {
 		return wire.Reply{}, true, errNext
 	}
 	return wire.Reply{Refused: said.Refused}, true, nil
+}
+
+// Layouts asks each box that is up for the fleet's layouts and gives what came,
+// unchecked.
+func (u *Upstream) Layouts(ctx context.Context) (answers [][]byte) {
+	for _, b := range u.boxes {
+		if alive := b.state(); alive.Err() != nil {
+			continue
+		}
+		if body, err := u.get(ctx, b.url+"/v1/layouts", wire.LayoutsBytesMax); err == nil {
+			answers = append(answers, body)
+		}
+	}
+	return answers
+}
+
+func (u *Upstream) get(ctx context.Context, url string, max int64) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := u.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, max))
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("relay: HTTP status %d", res.StatusCode)
+	}
+	return body, err
 }

@@ -20,6 +20,7 @@ import (
 //	vault/records/       the record tree and its checkpoint
 //	vault/island.json    where the island's other boxes are, if it has several
 //	vault/node.key       the key by which their nodes know this one
+//	vault/layouts.cbor   the fleet's founder, islands and layouts, if it has several
 //	vault/alert.key      the alert key's private half, unless it is elsewhere
 //	vault/alerts/        alerts, sealed to it
 //
@@ -126,6 +127,22 @@ func WriteDurable(path string, b []byte) error {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
+}
+
+// ReplaceFile replaces a file whole, so that either the old or the new one is
+// read, and the new one is on the disk when it returns.
+func ReplaceFile(path string, b []byte) error {
+	beside := path + ".new"
+	if err := os.RemoveAll(beside); err != nil {
+		return err
+	}
+	if err := WriteDurable(beside, b); err != nil {
+		return err
+	}
+	if err := os.Rename(beside, path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
 }
 
 func syncFolder(path string) error {

@@ -5,22 +5,22 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
-
-	"github.com/prometheus/client_golang/prometheus"
+	"slices"
 
 	"strongroom/host/relay"
 	"strongroom/protocol/bundle"
 )
 
-// Front is a relay without a box: a public address for an island whose boxes
+// Front is a relay without a box: a public address for islands whose boxes
 // are elsewhere. It holds nothing but the fleet's document, which is public.
 type Front struct {
-	Document string   // file with it
-	Boxes    []string // URLs of the boxes' own relays
+	Document string   // file with the founder's
+	Boxes    []string // URLs of the boxes' own relays; of another island than the founder after its name: NAME=URL
 	BoxCA    string   // file with certificates that theirs lead to, PEM; "": the system's
 }
 
@@ -46,7 +46,11 @@ func StartRelay(ctx context.Context, f Front, c Config) (s *Server, err error) {
 		return s, fmt.Errorf("%w: %s: %w", ErrDamaged, f.Document, err)
 	}
 	s.Pin = bundle.PinOf(document)
-	transport, err := f.transport()
+	boxes, err := f.byIsland(s.Pin)
+	if err != nil {
+		return s, err
+	}
+	transport, err := f.transport(boxes)
 	if err != nil {
 		return s, err
 	}
@@ -54,9 +58,10 @@ func StartRelay(ctx context.Context, f Front, c Config) (s *Server, err error) {
 	if err != nil {
 		return s, err
 	}
-	s.upstream = relay.NewUpstream("", f.Boxes, transport)
+	s.upstreams = newUpstreams(boxes, transport)
 	front := relay.New(relay.Config{
-		Document: document, Issuers: s.Fleet.Issuers, Vault: s.upstream.Ask, Healthy: s.upstream.Healthy,
+		Document: document, Layouts: s.layouts.shown, Issuers: s.Fleet.Issuers,
+		Vault: s.upstreams[""].Ask, Islands: s.upstreams.others(), Healthy: s.upstreams.healthy,
 		AddressRate: c.AddressRate, AccountRate: c.AccountRate, InFlightMax: c.places(),
 		TrustedProxies: c.TrustedProxies, Observe: s.metrics.observe, Log: c.Log,
 	})
@@ -65,6 +70,7 @@ func StartRelay(ctx context.Context, f Front, c Config) (s *Server, err error) {
 		return s, err
 	}
 	s.start(front, public)
+	go s.upstreams.follow(ctx, s)
 	go func() {
 		select {
 		case <-ctx.Done():
@@ -77,11 +83,8 @@ func StartRelay(ctx context.Context, f Front, c Config) (s *Server, err error) {
 
 // transport takes boxes' URLs that an account's token may be sent to: https,
 // or this machine.
-func (f *Front) transport() (*http.Transport, error) {
-	if len(f.Boxes) == 0 {
-		return nil, fmt.Errorf("%w: a relay needs at least one --box-url", ErrUsage)
-	}
-	for _, box := range f.Boxes {
+func (f *Front) transport(boxes map[string][]string) (*http.Transport, error) {
+	for _, box := range slices.Concat(slices.Collect(maps.Values(boxes))...) {
 		u, err := url.Parse(box)
 		if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" {
 			return nil, fmt.Errorf("%w: --box-url %q is no address (https://host:port)", ErrUsage, box)
@@ -119,13 +122,11 @@ func (s *Server) frontAdmin(c Config) error {
 	if c.Admin == AdminOff {
 		return nil
 	}
-	s.metrics.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "strongroom_relay_boxes_up", Help: "Boxes that can be asked.",
-	}, func() float64 { return float64(s.upstream.Up()) }))
+	s.upstreams.register(s.metrics.registry)
 	l, err := s.listenAdmin(c)
 	if err != nil {
 		return err
 	}
-	s.start(s.metrics.frontAdmin(s.upstream.Healthy), l)
+	s.start(s.metrics.frontAdmin(s.upstreams.healthy), l)
 	return nil
 }

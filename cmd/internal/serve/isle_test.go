@@ -41,11 +41,17 @@ type isle struct {
 var passphraseOfIsle = []byte("a passphrase of a test")
 
 // holdCeremony makes the folders of n boxes at free ports.
-func holdCeremony(t *testing.T, n int) *isle {
+func holdCeremony(t *testing.T, n int) *isle { return holdCeremonyOf(t, n, "") }
+
+// holdCeremonyOf has the island join a founder, whose document's file it names.
+func holdCeremonyOf(t *testing.T, n int, founder string) *isle {
 	t.Helper()
 	at := t.TempDir()
 	i := &isle{t: t, boxes: make([]*serve.Server, n)}
-	plan := ceremony.Plan{Quorum: 2, Rules: ceremony.Rules{Attempts: 10, Waits: serve.WaitsNone}}
+	plan := ceremony.Plan{Quorum: 2, Founder: founder}
+	if founder == "" {
+		plan.Rules = ceremony.Rules{Attempts: 10, Waits: serve.WaitsNone}
+	}
 	for k := range n {
 		plan.Boxes = append(plan.Boxes, ceremony.PlanBox{Name: fmt.Sprint("site ", k+1), Data: filepath.Join(at, fmt.Sprint(k)), Address: freeAddress(t)})
 	}

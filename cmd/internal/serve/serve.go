@@ -26,7 +26,8 @@ import (
 type Server struct {
 	URL         string     // where clients go
 	AdminURL    string     // /metrics and /healthz, "" for none
-	Pin         bundle.Pin // what clients check the fleet document against
+	Pin         bundle.Pin // what clients check the founder's document against
+	Own         bundle.Pin // of this island's document: the founder's, unless it joined one
 	Fleet       *bundle.Fleet
 	Data        string
 	Founded     bool     // the fleet was made by this start
@@ -37,6 +38,7 @@ type Server struct {
 	log         *slog.Logger
 	metrics     *metrics
 	certificate *certificate
+	layouts     follower
 
 	// In the order in which they are made; Stop goes backwards.
 	folder       *folder
@@ -48,7 +50,7 @@ type Server struct {
 	peerListener net.Listener
 	peers        *peer.Peers
 	node         *node.Node
-	upstream     *relay.Upstream // of a relay without a box
+	upstreams    upstreams // of a relay without a box
 	https        []*http.Server
 
 	stop sync.Once
@@ -141,7 +143,12 @@ func (s *Server) open(c *Config) (err error) {
 	if err != nil {
 		return err
 	}
-	s.Fleet, s.Pin = fleet, bundle.PinOf(document)
+	known, err := ReadLayouts(c.Data)
+	if err != nil {
+		return err
+	}
+	s.layouts.take(known)
+	s.Fleet, s.Own, s.Pin = fleet, bundle.PinOf(document), known.Founder()
 	if err := c.sameFleet(fleet); err != nil {
 		return err
 	}
@@ -170,6 +177,11 @@ func (s *Server) serve(c Config, public net.Listener) error {
 		s.peers.Start(s.peerListener, side{s.node})
 		s.metrics.registry.MustRegister(islandMetrics{s.node, s.peers, s.island})
 	}
+	known := s.layouts.now.Load()
+	if known.Newest() > 0 {
+		s.node.Layouts(known.Shown)
+	}
+	go s.followLayouts()
 	s.metrics.watch(s.node, s.disk)
 	if s.alerts != nil {
 		s.metrics.alertsLost("box", func() uint64 { return s.node.Counts().AlertsLost })
@@ -178,11 +190,17 @@ func (s *Server) serve(c Config, public net.Listener) error {
 	if err != nil {
 		return err
 	}
-	front := relay.New(relay.Config{
-		Document: document, Issuers: s.Fleet.Issuers, Vault: s.ask, Healthy: s.node.Healthy,
+	config := relay.Config{
+		Document: known.Shown.Founder, Layouts: s.layouts.shown, Issuers: s.Fleet.Issuers, Healthy: s.node.Healthy,
 		AddressRate: c.AddressRate, AccountRate: c.AccountRate, InFlightMax: c.places(),
 		TrustedProxies: c.TrustedProxies, Observe: s.metrics.observe, AnswerWithin: c.AnswerWithin, Log: c.Log,
-	})
+	}
+	if s.Own == s.Pin {
+		config.Vault = s.ask
+	} else { // what names no island is for the founder
+		config.Islands = map[string]relay.Vault{s.Own.IslandName(): s.ask}
+	}
+	front := relay.New(config)
 	if c.Admin != AdminOff {
 		l, err := s.listenAdmin(c)
 		if err != nil {
@@ -275,9 +293,7 @@ func (s *Server) release(ctx context.Context) {
 			server.Close()
 		}
 	}
-	if s.upstream != nil {
-		s.upstream.Close()
-	}
+	s.upstreams.close()
 	if s.node != nil {
 		s.node.Close()
 	}

@@ -26,12 +26,16 @@ type Status struct {
 	Trouble   string `json:"trouble,omitempty"` // why requests are not served; "": they are
 	Warning   string `json:"warning,omitempty"` // what an operator must look at
 
-	Leader   string      `json:"leader,omitempty"` // "": none is known, or the box is the only one
-	Term     uint64      `json:"term,omitempty"`
-	Commit   uint64      `json:"commit,omitempty"`  // Raft index
-	Applied  uint64      `json:"applied,omitempty"` // Raft index
-	Boxes    []StatusBox `json:"boxes"`
-	InFlight int         `json:"in_flight"`
+	Leader  string      `json:"leader,omitempty"` // "": none is known, or the box is the only one
+	Term    uint64      `json:"term,omitempty"`
+	Commit  uint64      `json:"commit,omitempty"`  // Raft index
+	Applied uint64      `json:"applied,omitempty"` // Raft index
+	Boxes   []StatusBox `json:"boxes"`
+
+	Layout  uint64         `json:"layout,omitempty"`  // the newest that this node knows
+	Islands []StatusIsland `json:"islands,omitempty"` // of the fleet, where there are layouts, or the island waits for one
+
+	InFlight int `json:"in_flight"`
 
 	LogBytes     int64             `json:"log_bytes"`
 	RecordsBytes int64             `json:"records_bytes"`
@@ -82,6 +86,10 @@ func (s *Server) Status() Status {
 	}
 	if err := s.node.Healthy(); err != nil {
 		status.Trouble = err.Error()
+	}
+	known := s.layouts.now.Load()
+	if status.Layout = known.Newest(); status.Layout > 0 || s.Own != s.Pin {
+		status.Islands = IslandsOf(known, s.Own)
 	}
 	if s.island == nil {
 		status.Boxes = []StatusBox{{Self: true, HSM: s.Fleet.HSM, Rollback: s.Fleet.Rollback, Role: "alone", Heard: true}}
