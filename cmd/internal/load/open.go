@@ -42,6 +42,7 @@ type openRun struct {
 	cpu       map[string]time.Duration // of processes
 	memory    []float64                // MiB of all processes, sampled
 	load      string
+	elections int // beyond the first: nothing failed, so there is to be none
 }
 
 // measureOpen runs an island and its relay in processes of their own.
@@ -80,7 +81,28 @@ func measureOpen(ctx context.Context, o options) (*openRun, error) {
 	for _, b := range i.Box {
 		processes[fmt.Sprint("box ", b.Number)] = b.PID()
 	}
-	return r, r.measure(ctx, relay, accounts, processes)
+	first, err := term(i)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.measure(ctx, relay, accounts, processes); err != nil {
+		return nil, err
+	}
+	last, err := term(i)
+	r.elections = int(last - first)
+	return r, err
+}
+
+// term is the newest that any box knows: each election begins another.
+func term(i *island.Island) (newest uint64, err error) {
+	for _, b := range i.Box {
+		r, err := b.Report()
+		if err != nil {
+			return 0, err
+		}
+		newest = max(newest, r.Term)
+	}
+	return newest, nil
 }
 
 func startRelay(ctx context.Context, program string, i *island.Island) (*server, error) {

@@ -67,6 +67,7 @@ func TestOpenJudge(t *testing.T) {
 				r.memory[len(r.memory)-1-n] = 110
 			}
 		},
+		"elections": func(r *openRun) { r.elections = 1 },
 	} {
 		r := good()
 		spoil(r)

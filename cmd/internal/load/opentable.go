@@ -54,6 +54,7 @@ func (r *openRun) print(w io.Writer) {
 	if from, to, share := r.growth(); from > 0 {
 		fmt.Fprintf(w, "memory   %.0f MiB, then %.0f MiB: %+.1f %%\n", from, to, share*100)
 	}
+	fmt.Fprintf(w, "lead     %d elections during the load\n", r.elections)
 	for _, err := range r.failures[:min(3, len(r.failures))] {
 		fmt.Fprintf(w, "failed   %v\n", err)
 	}
@@ -70,6 +71,9 @@ func (r *openRun) judge() error {
 	}
 	if _, _, share := r.growth(); r.period >= openGrowthFor && share > openGrowthMax {
 		errs = append(errs, fmt.Errorf("memory grew by %.1f %%, at most %.0f", share*100, openGrowthMax*100))
+	}
+	if r.elections > 0 {
+		errs = append(errs, fmt.Errorf("%d elections, and no box had failed", r.elections))
 	}
 	return errors.Join(errs...)
 }
