@@ -90,6 +90,8 @@ var bugs = []bug{
 	{"answer any KE1 for a slot that is paid", attempt, "d.Slot == r.Slot && d.KE1 == r.KE1 && d.KE1 != [32]byte{}", "d.Slot == r.Slot", "test/sim", "TestSeeds", false},
 	{"forget what was committed, and so who the members are", "vault/internal/consensus/journaled.go", "min(l.state.Commit, l.last())", "min(0, l.last())", "test/sim", "TestSeeds", false},
 	{"resume as who it was with a disk that can be put back", "vault/journal.go", "return b.Rollback != rollbackFile", "return true", "test/sim", "TestRollbacks", false},
+	{"resume without the term and the vote", "vault/journal.go", "s.State = *r.State", "s.State.Commit = r.State.Commit", "test/sim", "TestVoteOutlivesItsBox", false},
+	{"answer before a majority confirms the lead", "vault/confirm.go", "g.must(v, g.raft.Confirm(g.batch))", "g.release(v, g.batch)", "test/sim", "TestReplacedLeaderIsSilent", false},
 	{"simulated: let the old slot be guessed at again", attempt, "case d.Slot != r.Slot+1:", "case d.Slot > r.Slot+1:", "test/sim", "TestSeeds", false},
 	{"simulated: forgive up to the newest slot", attempt, "r.Forgiven = f.Slot", "r.Forgiven = r.Slot", "test/sim", "TestSeeds", false},
 }

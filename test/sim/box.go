@@ -38,6 +38,7 @@ type box struct {
 	asked   uint64
 	order   []byte        // of the custodians, for the next Step
 	paused  time.Duration // until then nothing of it runs
+	still   bool          // its host gives it no ticks
 	mayStop bool          // a fault may stop the box
 }
 
@@ -75,7 +76,9 @@ func (b *box) open() error {
 func (b *box) tick(life int) {
 	b.after(tick, func() {
 		if b.life == life {
-			b.in.Ticks++
+			if !b.still {
+				b.in.Ticks++
+			}
 			b.wake()
 			b.tick(life)
 		}
@@ -286,6 +289,7 @@ func (b *box) hear(r wire.IslandReport) {
 		b.settled = b.now
 	}
 	b.judge.root(b, r)
+	b.judge.leads(b, r)
 }
 
 func (b *box) String() string { return fmt.Sprint("box ", b.number) }

@@ -19,6 +19,7 @@ type judge struct {
 	proven        map[slot]bool           // a client showed the proof of this slot to somebody
 	roots         map[uint64]root         // by Raft index
 	answers       map[string]string       // by account, slot and KE1: KE2
+	leaders       map[term]int            // -> the box
 	violations    []string
 }
 
@@ -47,7 +48,7 @@ type root struct {
 func newJudge(s *Sim) *judge {
 	return &judge{
 		Sim: s, attempts: map[string]attempt{}, registrations: map[string]string{}, keys: map[string]*evaluations{},
-		slots: map[slot]string{}, proven: map[slot]bool{}, roots: map[uint64]root{}, answers: map[string]string{},
+		slots: map[slot]string{}, proven: map[slot]bool{}, roots: map[uint64]root{}, answers: map[string]string{}, leaders: map[term]int{},
 	}
 }
 
@@ -137,4 +138,22 @@ func (j *judge) root(b *box, r wire.IslandReport) {
 		j.violate("box %d has another root at entry %d than box %d", b.number, r.RootAt, before.box)
 	}
 	j.roots[r.RootAt] = root{r.Root, b.number}
+}
+
+// term is one of a run of the island.
+type term struct {
+	group  wire.GroupID
+	number uint64
+}
+
+// leads: a term has one leader, or members voted twice (dissertation §3.2).
+func (j *judge) leads(b *box, r wire.IslandReport) {
+	if r.Role != wire.RoleLeader {
+		return
+	}
+	t := term{r.Group, r.Term}
+	if before, found := j.leaders[t]; found && before != b.number {
+		j.violate("box %d and box %d both lead in term %d", before, b.number, r.Term)
+	}
+	j.leaders[t] = b.number
 }

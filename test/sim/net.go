@@ -66,6 +66,9 @@ func (b *box) forward(m wire.Send) {
 		b.violate("box %d sends to box %s, which there is not", b.number, m.To)
 		return
 	}
+	if b.lost != nil && b.lost(b, to) {
+		return
+	}
 	message := wire.Received{From: b.id, Bytes: m.Bytes}
 	if b.chance(b.faults.gone) {
 		b.Counts.Untrue++

@@ -59,7 +59,10 @@ func (s *Sim) post(sealed []byte, again func(since time.Duration), answer func(w
 
 // enter brings a request to the node of any box.
 func (s *Sim) enter(sealed []byte, twice func(), answer func(wire.Reply)) {
-	b := s.boxes[s.rand.IntN(len(s.boxes))]
+	b := s.only
+	if b == nil {
+		b = s.boxes[s.rand.IntN(len(s.boxes))]
+	}
 	s.after(s.between(100*time.Microsecond, s.faults.net), func() {
 		b.route(sealed, s.now+nodePatience, twice, answer)
 	})

@@ -47,6 +47,8 @@ type Sim struct {
 	boxes    []*box
 	accounts []*account
 	relay    relay
+	only     *box                     // where requests go; nil: anywhere
+	lost     func(from, to *box) bool // messages that a directed schedule wants lost
 	judge    *judge
 	stops    []func()
 }
