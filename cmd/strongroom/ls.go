@@ -58,7 +58,9 @@ func (c *lsCmd) Run(s *session) error {
 // time: when there is something to say.
 func (s *session) reading(repo *backup.Repository) (done func()) {
 	show, end := s.term.Start("Reading")
-	repo.Working(func() { show(terminal.Progress{Phase: backup.PhaseScan}) })
+	now := func() { show(terminal.Progress{Phase: backup.PhaseScan}) }
+	now()
+	repo.Working(now)
 	return sync.OnceFunc(end)
 }
 

@@ -17,6 +17,7 @@ const (
 	plainLineEvery = 10 * time.Second // where there is no terminal
 	jsonLineEvery  = time.Second / 2
 	waitDrawEvery  = time.Second
+	clockEvery     = time.Second / 4 // how often a display looks whether it is time to say again how far it is
 	barCells       = 28
 	columnsDefault = 80
 )
@@ -32,7 +33,16 @@ type Progress struct {
 	CurrentName string `json:"current,omitempty"`
 }
 
-// bar is one progress display.
+// spoken is Progress as programs read it. The seconds tell two lines apart
+// between which nothing was done.
+type spoken struct {
+	Progress
+	Seconds float64 `json:"seconds"` // since the display began
+}
+
+// bar is one progress display. It says how far a command is whenever it hears
+// so, and by its own clock where it hears nothing: a disk that writes for some
+// seconds, or a system that lets others work, is no reason to stand still.
 type bar struct {
 	mu     sync.Mutex
 	t      *Terminal
@@ -42,6 +52,8 @@ type bar struct {
 	shown  time.Time // last time that something was printed
 	drawn  bool      // there is a line on the screen
 	closed bool
+	latest *Progress     // nil before the first
+	end    chan struct{} // closed by done
 
 	why   string    // what the command waits for
 	until time.Time // and until when; afterwards it works again
@@ -51,11 +63,30 @@ type bar struct {
 // goroutine, done ends the display.
 func (t *Terminal) Start(title string) (show func(Progress), done func()) {
 	now := time.Now()
-	b := &bar{t: t, title: title, live: isTerminal(t.Err) && !t.JSON, start: now, shown: now}
+	b := &bar{t: t, title: title, live: isTerminal(t.Err) && !t.JSON, start: now, shown: now, end: make(chan struct{})}
 	t.mu.Lock()
 	t.bar = b
 	t.mu.Unlock()
+	go b.clock()
 	return b.show, b.done
+}
+
+// clock says again what was said last, until the display ends.
+func (b *bar) clock() {
+	tick := time.NewTicker(clockEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-b.end:
+			return
+		case <-tick.C:
+		}
+		b.mu.Lock()
+		if b.latest != nil && time.Since(b.shown) >= b.patience() {
+			b.print()
+		}
+		b.mu.Unlock()
+	}
 }
 
 // Wait tells that the command waits: why, and for how long from now. On a
@@ -120,21 +151,32 @@ func (b *bar) drawWait() {
 func (b *bar) show(p Progress) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.latest = &p
+	if time.Since(b.shown) >= b.rhythm() {
+		b.print()
+	}
+}
+
+// print is called under mu.
+func (b *bar) print() {
 	now := time.Now()
-	if b.closed || now.Sub(b.shown) < b.rhythm() || b.live && now.Before(b.until) {
+	if b.closed || b.live && now.Before(b.until) {
 		return
 	}
 	b.shown = now
 	switch {
 	case b.t.JSON:
-		_ = b.t.Event("progress", p) // a broken pipe ends the command by its result
+		_ = b.t.Event("progress", spoken{*b.latest, now.Sub(b.start).Seconds()}) // a broken pipe ends the command by its result
 	case b.live:
 		b.drawn = true
-		fmt.Fprint(b.t.Err, "\r\x1b[K"+fit(b.line(p), columns(b.t.Err)))
+		fmt.Fprint(b.t.Err, "\r\x1b[K"+fit(b.line(*b.latest), columns(b.t.Err)))
 	default:
-		fmt.Fprintln(b.t.Err, b.plain(p))
+		fmt.Fprintln(b.t.Err, b.plain(*b.latest))
 	}
 }
+
+// patience is how long a display lets nothing be said.
+func (b *bar) patience() time.Duration { return max(b.rhythm(), jsonLineEvery) }
 
 func (b *bar) rhythm() time.Duration {
 	switch {
@@ -177,6 +219,9 @@ func (b *bar) left(part float64) string {
 func (b *bar) done() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !b.closed {
+		close(b.end)
+	}
 	b.closed = true
 	b.wipe()
 	b.t.mu.Lock()

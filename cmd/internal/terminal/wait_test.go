@@ -1,6 +1,7 @@
 package terminal
 
 import (
+	"encoding/json"
 	"strings"
 	"sync"
 	"testing"
@@ -19,13 +20,23 @@ func (s *screen) Write(b []byte) (int, error) {
 	return s.text.Write(b)
 }
 
+// take gives what was written since the last time.
+func (s *screen) take() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.text.Reset()
+	return s.text.String()
+}
+
 // A bar that waits counts down, and goes on when it works again.
 func TestBarWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &screen{}
 		term := &Terminal{Err: out, Out: out}
 		show, done := term.Start("Backing up")
+		term.bar.mu.Lock()
 		term.bar.live = true
+		term.bar.mu.Unlock()
 		term.Wait("the storage answers 503", 3*time.Second)
 		term.Wait("the storage answers 503", time.Second) // another worker's shorter wait does not end it
 		time.Sleep(500 * time.Millisecond)
@@ -39,6 +50,42 @@ func TestBarWaits(t *testing.T) {
 			if i >= len(lines) || !strings.Contains(lines[i], want) {
 				t.Fatalf("line %d of %q: want %q", i, lines, want)
 			}
+		}
+	})
+}
+
+// A display never stands still for a second, though it hears nothing more; it
+// says what it heard last, and when.
+func TestBarSpeaksByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &screen{}
+		term := &Terminal{Err: out, Out: out, JSON: true}
+		show, done := term.Start("Checking")
+		time.Sleep(3 * time.Second) // before the first word there is nothing to say
+		if said := out.take(); said != "" {
+			t.Fatal(said)
+		}
+		show(Progress{Phase: "check", FilesDone: 7})
+		before := -1.0
+		for range 20 {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			said := strings.Split(strings.TrimSpace(out.take()), "\n")
+			var last struct {
+				FilesDone int64
+				Seconds   float64
+			}
+			if err := json.Unmarshal([]byte(said[len(said)-1]), &last); err != nil || last.FilesDone != 7 || last.Seconds <= before {
+				t.Fatalf("after %v s: %q %v", before, said, err)
+			}
+			before = last.Seconds
+		}
+		show(Progress{Phase: "check", FilesDone: 8})
+		done()
+		out.take()
+		time.Sleep(5 * time.Second)
+		if said := out.take(); said != "" {
+			t.Error("it speaks on:", said)
 		}
 	})
 }
