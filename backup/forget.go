@@ -21,6 +21,7 @@ type ForgetOptions struct {
 	Rules     KeepRules
 	Device    string // a host, or a device's id or its beginning: only its snapshots
 	Path      string // only snapshots that took this path
+	Lost      bool   // what Snapshots names may be lost: see ErrLost
 	DryRun    bool
 	Now       func() time.Time
 }
@@ -44,7 +45,15 @@ func (f ForgetReport) Forgotten() (n int) {
 // ErrNoRules: a forget that was told neither what to keep nor what to drop.
 var ErrNoRules = errors.New("backup: no rule says what to keep")
 
-const whyNewest = "newest of its device"
+// ErrLost: a snapshot that is named to be forgotten has no manifest any more
+// that can be read. Where that may come back (another copy of the storage, a
+// trash bin), it is worth more than the room it takes: Lost says that it may go.
+var ErrLost = errors.New("backup: what this snapshot held can not be read")
+
+const (
+	whyNewest = "newest of its device"
+	whyLost   = "named; its list is lost"
+)
 
 // Forget drops snapshots from what is live. The newest snapshot of a device
 // goes only if it is named itself. What they held is removed by Prune. A
@@ -72,11 +81,9 @@ func (r *Repository) Forget(ctx context.Context, opt ForgetOptions) (report Forg
 	}
 	drop := map[pack.SnapshotRef]bool{}
 	for _, v := range report.Verdicts {
-		if !v.Keep {
-			for _, s := range live.all {
-				if live.ids[s.ref] == v.ID {
-					drop[s.ref] = true
-				}
+		for ref, id := range live.ids {
+			if !v.Keep && id == v.ID {
+				drop[ref] = true
 			}
 		}
 	}
@@ -95,6 +102,7 @@ func (r *Repository) Forget(ctx context.Context, opt ForgetOptions) (report Forg
 type liveSet struct {
 	all    []snapshot // in the order in which they were made, by device
 	infos  []SnapshotInfo
+	lost   []SnapshotInfo // whose manifests can not be read: id, time and device are known
 	ids    map[pack.SnapshotRef]string
 	newest map[string]bool // ids of the newest snapshot of each device
 }
@@ -115,7 +123,8 @@ func (r *Repository) liveOf(ctx context.Context, damageIsFine bool) (*liveSet, e
 		for _, ref := range h.Snapshots {
 			m, err := r.pack.Manifest(ctx, ref)
 			if len(damagesIn(err)) > 0 {
-				faults = append(faults, err)
+				faults, l.lost = append(faults, err), append(l.lost, lostInfo(ref, h.Device))
+				l.ids[ref] = l.lost[len(l.lost)-1].ID
 				continue
 			}
 			if err != nil {
@@ -146,6 +155,11 @@ func (o ForgetOptions) judge(l *liveSet) (out []Verdict, err error) {
 	named, err := o.named(l)
 	if err != nil {
 		return nil, err
+	}
+	for _, lost := range l.lost {
+		if named[lost.ID] {
+			out = append(out, Verdict{SnapshotInfo: lost, Reasons: []string{whyLost}})
+		}
 	}
 	for _, group := range groups(l.infos) {
 		judged := o.Rules.apply(group)
@@ -178,13 +192,16 @@ func (o ForgetOptions) named(l *liveSet) (map[string]bool, error) {
 	out := map[string]bool{}
 	for _, name := range o.Snapshots {
 		var found []string
-		for i, s := range l.all {
-			if name != "" && strings.HasPrefix(hex.EncodeToString(s.manifest.Snapshot[:]), strings.ToLower(name)) && !slices.Contains(found, l.infos[i].ID) {
-				found = append(found, l.infos[i].ID)
+		for ref, id := range l.ids {
+			if name != "" && strings.HasPrefix(hex.EncodeToString(ref.Snapshot[:]), strings.ToLower(name)) && !slices.Contains(found, id) {
+				found = append(found, id)
 			}
 		}
 		if len(found) != 1 {
-			return nil, fmt.Errorf("%w: %q names %d of %d", ErrSnapshot, name, len(found), len(l.all))
+			return nil, fmt.Errorf("%w: %q names %d of %d", ErrSnapshot, name, len(found), len(l.ids))
+		}
+		if at := slices.IndexFunc(l.lost, func(s SnapshotInfo) bool { return s.ID == found[0] }); at >= 0 && !o.Lost {
+			return nil, fmt.Errorf("%w: %s", ErrLost, lostName(l.lost[at]))
 		}
 		out[found[0]] = true
 	}

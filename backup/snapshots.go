@@ -64,7 +64,10 @@ func (r *Repository) manifests(ctx context.Context, refs []pack.SnapshotRef, fou
 	for _, ref := range refs {
 		m, err := r.pack.Manifest(ctx, ref)
 		if ds := damagesIn(err); len(ds) > 0 {
-			damage = append(damage, plainDamage(ds)...)
+			for _, d := range plainDamage(ds) {
+				d.What += "; it held " + lostName(lostInfo(ref, pack.DeviceID{}))
+				damage = append(damage, d)
+			}
 			continue
 		}
 		if err != nil {
@@ -80,6 +83,16 @@ func info(m *pack.Manifest) SnapshotInfo {
 		ID: hex.EncodeToString(m.Snapshot[:])[:idDigits], Time: time.Unix(0, m.TimeNanos), Host: m.Host,
 		Device: hex.EncodeToString(m.Device[:]), Paths: m.Roots, Entries: int(m.Entries), Bytes: int64(m.Bytes),
 	}
+}
+
+// lostInfo is what a head alone says of a snapshot: it goes by its whole id.
+func lostInfo(ref pack.SnapshotRef, device pack.DeviceID) SnapshotInfo {
+	return SnapshotInfo{ID: hex.EncodeToString(ref.Snapshot[:]), Time: time.Unix(0, ref.TimeNanos), Device: hex.EncodeToString(device[:])}
+}
+
+// lostName names a lost snapshot to people.
+func lostName(s SnapshotInfo) string {
+	return fmt.Sprintf("backup %s of %s", s.ID[:idDigits], s.Time.UTC().Format(time.RFC3339))
 }
 
 // widenIDs gives whole ids to those that share their first digits.

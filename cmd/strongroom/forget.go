@@ -24,6 +24,7 @@ type forgetCmd struct {
 
 	Device string `help:"Only backups of this machine: its name, or the beginning of its number (strongroom snapshots --json)." placeholder:"MACHINE"`
 	Path   string `help:"Only backups of this path." placeholder:"PATH"`
+	Lost   bool   `help:"Do not ask before a backup that is named is forgotten though nobody can read any more what it held."`
 	DryRun bool   `help:"Only show what would stay and what would go."`
 	Prune  bool   `help:"Prune afterwards: strongroom prune."`
 }
@@ -37,7 +38,8 @@ Examples:
 
   strongroom forget --keep-daily 7 --keep-weekly 5 --keep-monthly 12 --dry-run
   strongroom forget --keep-last 30 --prune
-  strongroom forget 3f9a1c2e`
+  strongroom forget 3f9a1c2e
+  strongroom forget 3f9a1c2e --lost        one that strongroom snapshots calls damaged`
 }
 
 // spanOfTime is a length of time on the command line.
@@ -65,9 +67,17 @@ func (c *forgetCmd) Run(s *session) error {
 }
 
 func (c *forgetCmd) forget(s *session, settings *folder.Settings, key *client.Key, repo *backup.Repository) error {
-	report, err := repo.Forget(s.ctx, backup.ForgetOptions{
-		StateDir: s.folder.State(), Snapshots: c.Backups, Rules: c.rules(), Device: c.Device, Path: c.Path, DryRun: c.DryRun,
-	})
+	opt := backup.ForgetOptions{
+		StateDir: s.folder.State(), Snapshots: c.Backups, Rules: c.rules(), Device: c.Device, Path: c.Path, Lost: c.Lost || c.DryRun, DryRun: c.DryRun,
+	}
+	report, err := repo.Forget(s.ctx, opt)
+	if errors.Is(err, backup.ErrLost) {
+		if err := s.sureOfLost(err); err != nil {
+			return err
+		}
+		opt.Lost = true
+		report, err = repo.Forget(s.ctx, opt)
+	}
 	if errors.Is(err, backup.ErrSnapshot) {
 		return &usageError{err.Error() + "; strongroom snapshots lists them"}
 	}
@@ -85,6 +95,21 @@ func (c *forgetCmd) forget(s *session, settings *folder.Settings, key *client.Ke
 		return p.prune(s, settings, key, repo)
 	}
 	return nil
+}
+
+// sureOfLost asks whether a backup may go that might come back, were its list
+// found again.
+func (s *session) sureOfLost(what error) error {
+	if !s.term.Interactive() {
+		return &usageError{what.Error() + "; --lost is missing, and there is no terminal to ask on"}
+	}
+	s.term.Note("%v.", what)
+	s.term.Note("If its list comes back (from another copy of the storage, or its trash), so does the backup. Once it is forgotten, strongroom prune frees what it alone held.")
+	yes, err := s.term.Yes("Forget it?")
+	if err == nil && !yes {
+		err = &storyError{story{exitFailure, "cancelled", "nothing was forgotten.", lostNothing, "", nil}}
+	}
+	return err
 }
 
 func (s *session) tellForget(r backup.ForgetReport, dry bool) error {

@@ -37,7 +37,7 @@ func (c *snapshotsCmd) Run(s *session) error {
 	if err := s.tellDamage(damaged); err != nil || len(damaged) == 0 {
 		return err
 	}
-	return damageStory(len(damaged), "the backups that are named above; those listed are there.", "strongroom check tells more; back up again.")
+	return damageStory(len(damaged), "the backups that are named above; those listed are there.", "strongroom check tells more; back up again. strongroom forget NAME drops a backup that does not come back.")
 }
 
 func snapshotEvent(sn backup.SnapshotInfo) map[string]any {
