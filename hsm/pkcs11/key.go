@@ -142,21 +142,26 @@ func makeRoot(s *session) error {
 		return err
 	}
 	for at := range slotsCount {
-		if _, err := s.create(dataObject(memoryName(at), slotEmpty)); err != nil {
+		if _, err := s.create(append(dataObject(memoryName(at), slotEmpty), lasting...)); err != nil {
 			return err
 		}
 	}
-	_, err := s.create(dataObject(markName, []byte(markValue)))
+	_, err := s.create(append(dataObject(markName, []byte(markValue)), lasting...))
 	return err
 }
 
+// dataObject is the template of a data object, lasting or drafted.
 func dataObject(label string, value []byte) template {
 	return template{
 		attribute(p11.CKA_CLASS, p11.CKO_DATA), attribute(p11.CKA_LABEL, label), attribute(p11.CKA_APPLICATION, "strongroom"),
-		attribute(p11.CKA_TOKEN, true), attribute(p11.CKA_PRIVATE, true), attribute(p11.CKA_MODIFIABLE, false),
-		attribute(p11.CKA_VALUE, value),
+		attribute(p11.CKA_PRIVATE, true), attribute(p11.CKA_VALUE, value),
 	}
 }
+
+var (
+	lasting = template{attribute(p11.CKA_TOKEN, true), attribute(p11.CKA_MODIFIABLE, false)}
+	drafted = template{attribute(p11.CKA_TOKEN, false), attribute(p11.CKA_MODIFIABLE, true)} // ends with its session
+)
 
 // clearRoot takes away what an interrupted Create left: without the mark no
 // vault was ever made with it.

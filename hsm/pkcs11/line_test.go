@@ -92,6 +92,11 @@ func (l line) CreateObject(s p11.SessionHandle, t []*p11.Attribute) (o p11.Objec
 	return o, err
 }
 
+func (l line) CopyObject(s p11.SessionHandle, from p11.ObjectHandle, t []*p11.Attribute) (o p11.ObjectHandle, err error) {
+	err = l.step(durable(t), func() error { o, err = l.cryptoki.CopyObject(s, from, t); return err })
+	return o, err
+}
+
 func (l line) DestroyObject(s p11.SessionHandle, o p11.ObjectHandle) error {
 	return l.step(false, func() error { return l.cryptoki.DestroyObject(s, o) })
 }

@@ -58,16 +58,16 @@ func (s *memoryStore) Read(place int) (raw []byte, err error) {
 // Two holders who looked at the same time both make an object, for neither
 // makes the other's go away, and whichever looks second sees two: so never both
 // believe that they wrote, as long as the token shows an object to every
-// session when C_CreateObject has returned. Where there is an older object, its
-// destruction lets only one of them pass already, in a token that says to the
-// second that it is gone; SoftHSM2 does.
+// session when the call that made it has returned. Where there is an older
+// object, its destruction lets only one of them pass already, in a token that
+// says to the second that it is gone; SoftHSM2 does.
 func (s *memoryStore) Write(place int, raw []byte) error {
 	for _, o := range s.seen[place] {
 		if err := s.destroy(o); err != nil {
 			return err
 		}
 	}
-	made, err := s.create(dataObject(memoryName(place), raw))
+	made, err := s.createCopied(memoryName(place), raw)
 	if err != nil {
 		return err
 	}
@@ -79,6 +79,29 @@ func (s *memoryStore) Write(place int, raw []byte) error {
 		return first(s.destroy(made), hal.ErrTaken)
 	}
 	return nil
+}
+
+// createCopied makes a data object in the session, and copies it into the
+// token: PKCS#11 v2.40 §4.4 lets CKA_TOKEN and CKA_MODIFIABLE change in a copy.
+// SoftHSM2 writes, and waits for, the file of a new object of the token at each
+// attribute that it sets by default; a copy costs it a quarter. A token that
+// copies no data objects says so before it makes anything.
+func (s *session) createCopied(label string, value []byte) (made object, err error) {
+	draft, err := s.create(append(dataObject(label, value), drafted...))
+	if err == nil {
+		made, err = s.copy(draft, lasting)
+		err = first(err, s.destroy(draft))
+	}
+	if isCode(err, noCopyCodes...) {
+		return s.create(append(dataObject(label, value), lasting...))
+	}
+	return made, err
+}
+
+// noCopyCodes: the token does not do that. It made nothing.
+var noCopyCodes = []p11.Error{
+	p11.CKR_FUNCTION_NOT_SUPPORTED, p11.CKR_ATTRIBUTE_READ_ONLY, p11.CKR_ATTRIBUTE_TYPE_INVALID,
+	p11.CKR_ATTRIBUTE_VALUE_INVALID, p11.CKR_TEMPLATE_INCOMPLETE, p11.CKR_TEMPLATE_INCONSISTENT,
 }
 
 // Encode gives a slot with its sum.

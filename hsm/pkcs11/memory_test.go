@@ -105,7 +105,7 @@ func TestMemoryDamage(t *testing.T) {
 				err = s.destroy(o)
 			}
 			if err == nil && value != nil {
-				_, err = s.create(dataObject(memoryName(at), value))
+				_, err = s.create(append(dataObject(memoryName(at), value), lasting...))
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -144,5 +144,50 @@ func TestMemoryDamage(t *testing.T) {
 	}
 	if err := h.WriteMemory([]byte("four")); !errors.Is(err, hal.ErrTorn) {
 		t.Errorf("a write over what was lost would hide it: %v", err)
+	}
+}
+
+// unable is a module whose token copies no objects.
+type unable struct {
+	cryptoki
+	asked *int
+}
+
+func (u unable) CopyObject(p11.SessionHandle, p11.ObjectHandle, []*p11.Attribute) (p11.ObjectHandle, error) {
+	*u.asked++
+	return 0, p11.Error(p11.CKR_FUNCTION_NOT_SUPPORTED)
+}
+
+// TestMemoryWithoutCopies: such a token gets the object as it stands, and keeps
+// no draft.
+func TestMemoryWithoutCopies(t *testing.T) {
+	store(t)
+	h, c := made(t, "uncopied")
+	asked := 0
+	h.login.mu.Lock()
+	h.login.ctx = unable{h.login.ctx, &asked}
+	for _, s := range h.login.idle {
+		s.ctx = h.login.ctx
+	}
+	h.login.mu.Unlock()
+	for _, value := range []string{"one", "two", "three"} {
+		if err := h.WriteMemory([]byte(value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if asked != 3 {
+		t.Errorf("%d copies were asked for instead of 3", asked)
+	}
+	inside(t, h, func(s *session) {
+		left, err := s.findUpTo(10, template{attribute(p11.CKA_CLASS, p11.CKO_DATA)})
+		if err != nil || len(left) != 1+slotsCount {
+			t.Errorf("%d data objects: %v", len(left), err)
+		}
+	})
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := reread(t, c); err != nil || got != "three" {
+		t.Errorf("read back: %q %v", got, err)
 	}
 }

@@ -161,11 +161,9 @@ func (s *session) lock(o object) error {
 		return err
 	}
 	if len(done) == 0 {
-		made, err := s.ctx.CopyObject(s.handle, o, template{
-			attribute(p11.CKA_EXTRACTABLE, false), attribute(p11.CKA_MODIFIABLE, false),
-		})
+		made, err := s.copy(o, template{attribute(p11.CKA_EXTRACTABLE, false), attribute(p11.CKA_MODIFIABLE, false)})
 		if err != nil {
-			return answered("C_CopyObject", err)
+			return err
 		}
 		out, err := s.get(made, p11.CKA_EXTRACTABLE)
 		if err != nil {

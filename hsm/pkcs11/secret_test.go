@@ -268,7 +268,7 @@ func TestStrangeObjects(t *testing.T) {
 		}
 	}
 	inside(t, h, func(s *session) {
-		if _, err := s.create(dataObject(markName, []byte("strongroom token 2"))); err != nil {
+		if _, err := s.create(append(dataObject(markName, []byte("strongroom token 2")), lasting...)); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -47,6 +47,11 @@ func (s *session) create(t template) (object, error) {
 	return o, answered("C_CreateObject", err)
 }
 
+func (s *session) copy(o object, t template) (object, error) {
+	made, err := s.ctx.CopyObject(s.handle, o, t)
+	return made, answered("C_CopyObject", err)
+}
+
 func (s *session) destroy(o object) error {
 	return answered("C_DestroyObject", s.ctx.DestroyObject(s.handle, o))
 }
