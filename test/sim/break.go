@@ -242,22 +242,30 @@ func (s *Sim) same(compared bool) {
 	if len(s.boxes) == 1 {
 		return
 	}
-	at := func() bool {
-		for _, b := range s.boxes {
-			o := s.boxes[0]
-			if !b.up() || b.report.Applied != o.report.Applied || compared && (b.report.Root != o.report.Root || b.report.RootAt != o.report.RootAt) {
-				return false
-			}
-		}
-		return true
-	}
 	within := serving
 	if compared {
 		within = checkpoint
 	}
-	if !s.runUntil(s.now+within, at) {
+	if !s.runUntil(s.now+within, func() bool { return s.agree(compared) }) {
 		for _, b := range s.boxes {
 			s.violate("P5: box %d (up: %t) has applied entry %d of %d and has root %x of entry %d", b.number, b.up(), b.report.Applied, b.report.Commit, b.report.Root[:4], b.report.RootAt)
 		}
 	}
+}
+
+// agree tells whether all boxes are at one place, and, compared, at one root.
+func (s *Sim) agree(compared bool) bool {
+	o := s.boxes[0]
+	return s.all(func(b *box) bool {
+		return b.up() && b.report.Applied == o.report.Applied && (!compared || b.report.Root == o.report.Root && b.report.RootAt == o.report.RootAt)
+	})
+}
+
+func (s *Sim) all(is func(*box) bool) bool {
+	for _, b := range s.boxes {
+		if !is(b) {
+			return false
+		}
+	}
+	return true
 }

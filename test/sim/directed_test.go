@@ -40,15 +40,6 @@ func directed(t *testing.T) (s *Sim, leader *box, others []*box) {
 	return s, leader, others
 }
 
-func (s *Sim) all(is func(*box) bool) bool {
-	for _, b := range s.boxes {
-		if !is(b) {
-			return false
-		}
-	}
-	return true
-}
-
 // must runs until something holds.
 func (s *Sim) must(t *testing.T, what string, holds func() bool) {
 	t.Helper()

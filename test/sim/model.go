@@ -49,7 +49,7 @@ type modelled struct {
 	slot     uint64
 	forgiven uint64
 	ke1      int
-	used     uint64 // generations that were ever live, a bit each
+	used     [8]uint64 // generations that were ever live, a bit each
 }
 
 func (m modelled) live() bool { return m.state == wire.StateLive || m.state == wire.StateExhausted }
@@ -118,17 +118,17 @@ func (m modelled) start(o operation) (modelled, wire.Code) {
 }
 
 func (m modelled) register(o operation) (modelled, wire.Code) {
-	bit := uint64(1) << o.gen
+	word, bit := o.gen/64, uint64(1)<<(o.gen%64)
 	switch {
 	case m.live() && m.gen == o.gen:
 		return m, ""
-	case m.used&bit != 0, !m.live() && o.replaces != 0, m.live() && o.replaces != 0 && o.replaces != m.gen:
+	case m.used[word]&bit != 0, !m.live() && o.replaces != 0, m.live() && o.replaces != 0 && o.replaces != m.gen:
 		return m, wire.CodeReplaces
 	case m.live() && o.replaces == 0:
 		return m, wire.CodeOwner
 	}
 	m.state, m.gen, m.forgiven, m.ke1 = wire.StateLive, o.gen, m.slot, 0
-	m.used |= bit
+	m.used[word] |= bit
 	return m, ""
 }
 

@@ -11,6 +11,7 @@ type Plan struct {
 	Faults  faults
 	Every   time.Duration // about this often something breaks
 	Put     bool          // disks are put back
+	Loses   bool          // after all that, a majority loses its disks
 	Compare bool          // wait at the end for a checkpoint that all make
 }
 
@@ -38,7 +39,20 @@ func compares(seed uint64) bool { return seed%5 == 0 }
 
 func everything(seed uint64) (Config, Plan) {
 	return Config{Seed: seed, Boxes: boxes(seed), Files: seed%2 == 0, Epoch: epoch(seed)},
-		Plan{Chaos: 20 * time.Second, Owners: 2, Thieves: int(seed % 2), AtOnce: 2, Faults: bad, Every: 2 * time.Second, Compare: compares(seed)}
+		Plan{Chaos: 20 * time.Second, Owners: 2, Thieves: int(seed % 2), AtOnce: 2, Faults: bad, Every: 2 * time.Second, Compare: compares(seed), Loses: loses(seed)}
+}
+
+// loses: some islands of boxes that resume as who they were, of three and five.
+func loses(seed uint64) bool { return seed%10 == 3 || seed%10 == 7 }
+
+// longer is a plan of 2,000 ticks of the Raft clock with faults in the place of
+// 400 (P1's long size).
+func longer(plan func(uint64) (Config, Plan)) func(uint64) (Config, Plan) {
+	return func(seed uint64) (Config, Plan) {
+		c, p := plan(seed)
+		c.Long, p.Chaos = true, 2000*tick
+		return c, p
+	}
 }
 
 func storm(seed uint64) (Config, Plan) {

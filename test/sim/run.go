@@ -51,6 +51,9 @@ func (s *Sim) Run(p Plan) {
 		s.violate("P5: no leader %s after the last fault", healing)
 		return
 	}
+	if p.Loses && !s.loses() {
+		return
+	}
 	s.newAccount()
 	s.settle("log in", func(c *client) bool { return c.comeBack() })
 	s.same(p.Compare)

@@ -24,6 +24,7 @@ type Config struct {
 	Boxes int
 	Files bool // the HSMs' memories are files, and are put back with them
 	Epoch time.Duration
+	Long  bool // so long a run that its accounts would come to the end of their lifetimes: they have none
 	Tell  io.Writer
 }
 
@@ -55,7 +56,11 @@ type Sim struct {
 
 // policy has no waits: a run is short. Tickets are, too.
 func (c Config) policy() bundle.Policy {
-	return bundle.Policy{Attempts: 10, TicketMillis: 20_000, Lifetime: 100, ResetMillis: 3_600_000, EpochMillis: uint64(c.Epoch.Milliseconds())}
+	p := bundle.Policy{Attempts: 10, TicketMillis: 20_000, Lifetime: 100, ResetMillis: 3_600_000, EpochMillis: uint64(c.Epoch.Milliseconds())}
+	if c.Long {
+		p.Lifetime = 0
+	}
+	return p
 }
 
 // New makes a fleet, of boxes that are all down. The global source of random

@@ -43,17 +43,29 @@ func run(t *testing.T, name string, c Config, p Plan) *Sim {
 }
 
 func command(name string, seed uint64) string {
-	return fmt.Sprintf("go test ./test/sim -run '^%s$' -seed %d", name, seed)
+	size := ""
+	if soak.Long() {
+		size = soak.Variable + "=1 "
+	}
+	return fmt.Sprintf("%sgo test ./test/sim -run '^%s$' -seed %d", size, name, seed)
 }
 
 // seeds runs many, or the one that was asked for, and adds up what they survived.
 func seeds(t *testing.T, name string, n int, plan func(seed uint64) (Config, Plan)) (sum Counts, ran int) {
 	t.Helper()
-	first, last := uint64(1), uint64(n)
-	if *oneSeed != 0 {
+	first, last, step := uint64(1), uint64(n), uint64(1)
+	switch {
+	case *oneSeed != 0:
 		first, last = *oneSeed, *oneSeed
+	case *part != "":
+		if _, err := fmt.Sscanf(*part, "%d/%d", &first, &step); err != nil {
+			t.Fatal("-part 1/2 is wanted: ", err)
+		}
+		defer func() { tell(t, sum, ran) }()
+	case soak.Long():
+		return parts(t, name)
 	}
-	for seed := first; seed <= last; seed++ {
+	for seed := first; seed <= last; seed += step {
 		c, p := plan(seed)
 		c.Seed = seed
 		s := run(t, name, c, p)
@@ -68,10 +80,13 @@ func seeds(t *testing.T, name string, n int, plan func(seed uint64) (Config, Pla
 
 // TestSeeds is the whole island in one process (P1, P2, P4, P5).
 func TestSeeds(t *testing.T) {
-	least := soak.Size(seedsEveryday, 5000)
-	sum, ran := seeds(t, "TestSeeds", least, everything)
+	least, plan := soak.Size(seedsEveryday, 5000), everything
+	if soak.Long() {
+		plan = longer(plan)
+	}
+	sum, ran := seeds(t, "TestSeeds", least, plan)
 	tried(t, "P1", "seeds of an island in simulation", ran, least)
-	tried(t, "P1", "faults in them", sum.Faults(), 20*least)
+	tried(t, "P1", "faults in them", sum.Faults(), soak.Size(20*least, 80_000))
 	tried(t, "P5", "times that a box began to lead in them", sum.Leaders, least)
 	tried(t, "P5", "starts of boxes after a crash", sum.Restarts, least)
 	tried(t, "P2", "retries in them", sum.Retries, least)
@@ -96,7 +111,7 @@ func TestRollbacks(t *testing.T) {
 
 func tried(t *testing.T, promise, what string, n, least int) {
 	t.Helper()
-	if *oneSeed == 0 {
+	if *oneSeed == 0 && *part == "" {
 		soak.Tried(t, promise, what, n, least)
 	}
 }
