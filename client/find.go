@@ -63,19 +63,20 @@ func (w *whereabouts) find(ctx context.Context) error {
 
 // look asks the home, then the older homes until one has the account. The
 // home's word goes first where it ever was open; a record that lives goes
-// before the memory of one that is gone.
-func (w *whereabouts) look(ctx context.Context) (err error) {
-	if w.atHome, err = w.vault.status(ctx, w.home); err != nil {
-		return err
-	}
+// before the memory of one that is gone, and is enough where others are silent:
+// an account is open on one island at most.
+func (w *whereabouts) look(ctx context.Context) error {
+	var silent error
+	w.atHome, silent = w.vault.status(ctx, w.home)
 	w.at, w.status = w.home, w.atHome
-	if !closed(w.atHome.State) {
+	if silent == nil && !closed(w.atHome.State) {
 		return nil
 	}
 	for _, at := range w.older {
 		status, err := w.vault.status(ctx, at)
 		if err != nil {
-			return err
+			silent = err
+			continue
 		}
 		if live(status.State) {
 			w.at, w.status = at, status
@@ -85,7 +86,7 @@ func (w *whereabouts) look(ctx context.Context) (err error) {
 			w.at, w.status = at, status
 		}
 	}
-	return nil
+	return silent
 }
 
 // closed: the account is not open there, as far as its state tells.

@@ -143,7 +143,7 @@ func vaultAt(p *folder.VaultPlace) (*client.Vault, error) {
 	if err != nil {
 		return nil, &usageError{fmt.Sprintf("the vault's pin is mistyped: %v", err)}
 	}
-	v := &client.Vault{URL: p.URL, Pin: pin, Account: p.Account, Tokens: client.TokenFile(p.Tokens)}
+	v := &client.Vault{URL: p.URL, Pin: pin, Account: p.Account, Tokens: client.TokenFile(p.Tokens), LayoutSeen: p.Layout}
 	switch p.Stretch {
 	case "", stretchDefault:
 		v.Stretch = client.StretchDefault

@@ -60,7 +60,11 @@ func (c *backupCmd) run(s *session) (err error) {
 	if err := s.folder.PutSettings(*settings); err != nil {
 		report.Warnings = append(report.Warnings, backup.Warning{Path: s.folder.Path, What: "the paths were not remembered, name them again next time: " + err.Error()})
 	}
-	alarm := <-vaultSays
+	looked := <-vaultSays
+	alarm := looked.alarm
+	if err := s.remember(settings, looked); err != nil {
+		report.Warnings = append(report.Warnings, backup.Warning{Path: s.folder.Path, What: "what the vault told was not remembered: " + err.Error()})
+	}
 	after, warning := s.leaveMark(settings, &key, report.Head)
 	alarm = afterMark(alarm, after)
 	if warning != "" {
@@ -181,12 +185,18 @@ func shown(show func(terminal.Progress)) func(backup.Progress) {
 	}
 }
 
-// lookAtVault asks in the background whether the way back still stands. The
-// answer is a warning, or empty.
-func (s *session) lookAtVault(settings *folder.Settings) <-chan string {
-	said := make(chan string, 1)
+// looked is what a look at the vault came to.
+type looked struct {
+	alarm      string // a warning, or empty
+	generation string // of our record, wherever it has moved
+	layout     uint64 // the newest that was seen
+}
+
+// lookAtVault asks in the background whether the way back still stands.
+func (s *session) lookAtVault(settings *folder.Settings) <-chan looked {
+	said := make(chan looked, 1)
 	if settings.Way != folder.ByPassword {
-		said <- ""
+		said <- looked{}
 		return said
 	}
 	place, generation := *settings.Vault, settings.Generation
@@ -195,17 +205,45 @@ func (s *session) lookAtVault(settings *folder.Settings) <-chan string {
 		defer cancel()
 		v, err := vaultAt(&place)
 		if err != nil {
-			said <- ""
+			said <- looked{}
 			return
 		}
 		status, err := v.Status(ctx)
 		if err != nil { // out of reach: no news
-			said <- ""
+			said <- looked{}
 			return
 		}
-		said <- alarm(status, generation)
+		generation := followed(ctx, v, generation, status)
+		said <- looked{alarm(status, generation), generation, v.NewestLayout()}
 	}()
 	return said
+}
+
+// followed is the generation of our record: where another device took it to
+// another island it is another one than was known here, and nobody's doing
+// but the owner's.
+func followed(ctx context.Context, v *client.Vault, known string, now wire.StatusReport) string {
+	current := hex.EncodeToString(now.Generation[:])
+	b, err := hex.DecodeString(known)
+	if known == current || err != nil || len(b) != wire.GenerationBytes {
+		return known
+	}
+	if moved, err := v.Moved(ctx, wire.Generation(b), now); err != nil || !moved {
+		return known
+	}
+	return current
+}
+
+// remember keeps what a look told, for the next.
+func (s *session) remember(settings *folder.Settings, l looked) error {
+	if settings.Vault == nil || l.layout <= settings.Vault.Layout && (l.generation == "" || l.generation == settings.Generation) {
+		return nil
+	}
+	settings.Vault.Layout = max(settings.Vault.Layout, l.layout)
+	if l.generation != "" {
+		settings.Generation = l.generation
+	}
+	return s.folder.PutSettings(*settings)
 }
 
 // alarm says what a person must know of a record, empty when all is well.

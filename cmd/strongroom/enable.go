@@ -231,7 +231,7 @@ func (s *session) register(v *client.Vault, settings *folder.Settings, key *clie
 		s.term.Note("The vault keeps its old record until %s. Then yours takes its place, unless somebody who has the old password or key stops it. Until then this machine's key, or the 64 digits (strongroom key), are your only way back.",
 			clock(time.UnixMilli(int64(p.AtMillis))))
 	}
-	settings.Generation = hex.EncodeToString(generation[:])
+	settings.Generation, settings.Vault.Layout = hex.EncodeToString(generation[:]), v.NewestLayout()
 	return nil
 }
 

@@ -30,6 +30,8 @@ var words = map[wire.EventKind]struct{ kind, one, many string }{
 	wire.EventReset:         {"reset", "nobody stopped it: another registration took the place", "times another registration took the place"},
 	wire.EventDeleted:       {"deleted", "the record was deleted", "deletions"},
 	wire.EventDestroyed:     {"destroyed", "the record was destroyed: all attempts were used up", "times the record was destroyed"},
+	wire.EventDeparted:      {"departed", "the account left for another island of the vault", "times the account left for another island of the vault"},
+	wire.EventArrived:       {"arrived", "the account came to its island", "times the account came to its island"},
 }
 
 func historyOf(st wire.StatusReport) []historyEvent {

@@ -35,7 +35,7 @@ func TestEventsInWords(t *testing.T) {
 	if got := told(attempts(1, evening, evening)); got != "1 wrong attempt on 4 November 2026, 03:02" {
 		t.Errorf("in the person's zone: %q", got)
 	}
-	for k := wire.EventRegistered; k <= wire.EventDestroyed; k++ {
+	for k := wire.EventRegistered; k <= wire.EventArrived; k++ {
 		if w := words[k]; w.kind == "" || w.one == "" || w.many == "" {
 			t.Errorf("kind %d has no words", k)
 		}

@@ -105,6 +105,7 @@ func (c *restoreCmd) recoverByPassword(s *session, settings *folder.Settings) (c
 	}
 	payload, status, err := s.resume(v)
 	if err == nil {
+		settings.Vault.Layout = v.NewestLayout()
 		return c.recovered(s, settings, payload, status), nil
 	}
 	if !errors.Is(err, client.ErrProofStale) {
@@ -147,6 +148,7 @@ func (c *restoreCmd) recoverByPassword(s *session, settings *folder.Settings) (c
 		if err != nil {
 			return client.Key{}, err
 		}
+		settings.Vault.Layout = v.NewestLayout()
 		return c.recovered(s, settings, payload, status), nil
 	}
 }
@@ -196,6 +198,9 @@ func (s *session) guess(v *client.Vault, password string) (client.Payload, wire.
 	for {
 		payload, status, err := r.Run(s.ctx)
 		if !errors.Is(err, client.ErrOutcomeUnknown) {
+			if r.Stays() != nil {
+				s.term.Note("The vault is moving this account to other machines of its own. That goes on by itself, the next time.")
+			}
 			return payload, status, err
 		}
 		if s.term.Interactive() && s.ctx.Err() == nil {

@@ -128,6 +128,7 @@ func (s *session) vaultStatus(settings *folder.Settings, save string) (*vaultEve
 		e.Error = err.Error()
 		return e, "", err
 	}
+	settings.Generation = followed(s.ctx, v, settings.Generation, st)
 	e.status, e.History, e.Saved = st, historyOf(st), save
 	if fleet, err := v.Fleet(s.ctx); err == nil {
 		e.HSM, e.Isolation, e.Rollback = fleet.HSM, fleet.Isolation, fleet.Rollback
@@ -152,7 +153,7 @@ func (s *session) vaultStatus(settings *folder.Settings, save string) (*vaultEve
 
 func stateName(st wire.State) string {
 	names := map[wire.State]string{wire.StateNone: "none", wire.StateLive: "live", wire.StateExhausted: "exhausted",
-		wire.StateDestroyed: "destroyed", wire.StateDeleted: "deleted"}
+		wire.StateDestroyed: "destroyed", wire.StateDeleted: "deleted", wire.StateDeparted: "departed", wire.StateArriving: "arriving"}
 	return names[st]
 }
 

@@ -29,10 +29,12 @@ var names = map[wire.EventKind]string{
 	wire.EventRegistered: "registered", wire.EventReplaced: "replaced", wire.EventAttempts: "attempt", wire.EventRecovered: "recovered",
 	wire.EventResetAsked: "reset-asked", wire.EventDeletionAsked: "deletion-asked", wire.EventStopped: "stopped",
 	wire.EventReset: "reset", wire.EventDeleted: "deleted", wire.EventDestroyed: "destroyed",
+	wire.EventDeparted: "departed", wire.EventArrived: "arrived",
 }
 
 var states = map[wire.State]string{
 	wire.StateLive: "live", wire.StateExhausted: "exhausted", wire.StateDestroyed: "destroyed", wire.StateDeleted: "deleted",
+	wire.StateDeparted: "departed", wire.StateArriving: "arriving",
 }
 
 func eventOf(fleet wire.FleetID, a wire.Alert) Event {

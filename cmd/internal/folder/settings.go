@@ -64,6 +64,7 @@ type VaultPlace struct {
 	Account string `json:"account"`
 	Tokens  string `json:"tokens"`            // path of the token file
 	Stretch string `json:"stretch,omitempty"` // default, low-memory
+	Layout  uint64 `json:"layout,omitempty"`  // the newest of the fleet's islands that was seen: no older one is believed
 }
 
 // Repository says where the backup lies.
