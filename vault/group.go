@@ -55,6 +55,7 @@ type group struct {
 	conf      consensus.Configuration
 	members   map[uint64]wire.BoxID
 	replaced  [][]byte // certificates (replace.go)
+	wanted    [][]byte // shown by this host, and not agreed on yet
 	changedAt uint64   // the last change of conf
 	savedAt   uint64   // what the newest checkpoint stands for
 	queue     []*applying
@@ -83,7 +84,7 @@ func newGroup(v *Vault, h hal.HAL, replacements [][]byte) (*group, error) {
 		return nil, fmt.Errorf("%w: %w", ErrIdentity, err)
 	}
 	return &group{
-		self: bundle.Box{Key: key}.ID(), majority: len(v.fleet.Boxes)/2 + 1, replaced: replacements,
+		self: bundle.Box{Key: key}.ID(), majority: len(v.fleet.Boxes)/2 + 1, wanted: replacements,
 		places: map[uint64]ledger.Head{}, members: map[uint64]wire.BoxID{}, pending: map[uint64]proposal{},
 	}, nil
 }

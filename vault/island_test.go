@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"crypto/hpke"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"testing"
 
@@ -494,63 +493,6 @@ func TestColdStartOfThree(t *testing.T) {
 	s.order()
 	s.serves()
 	s.wrong("anna", 1)
-}
-
-// TestReplacedBox: a box with an HSM that the document does not name takes a
-// lost one's place, by the custodians' certificate and not without; the lost
-// one, found again, is nobody.
-func TestReplacedBox(t *testing.T) {
-	s := newIslandOf3(t)
-	s.register("anna", "right", "K")
-	s.recover("anna", "wrong")
-	lost := (s.leader() + 1) % 3
-	s.kill(lost)
-
-	fresh := &box{hal: hsmtest.NewMemory(s.keys, rand.Reader), sealed: s.boxes[lost].sealed, disk: disk.New(), replies: map[uint64]wire.Reply{}}
-	key, err := vault.MakeIdentity(fresh.hal)
-	must(t, err)
-	must(t, fresh.hal.WriteMemory(ledger.Anchor{Head: ledger.Genesis(s.fleet.ID)}.Encode(s.fleet.ID)))
-	if _, err := vault.Open(fresh.hal, rand.Reader, s.document, fresh.sealed, fresh.disk); !errors.Is(err, vault.ErrIdentity) {
-		t.Fatalf("without a certificate: %v", err)
-	}
-	r := bundle.Replacement{Fleet: s.fleet.ID, Old: s.boxes[lost].id, New: bundle.Box{Key: key, HSM: "memory", Rollback: "file"}}
-	fresh.id = r.New.ID()
-	statement, err := r.Statement()
-	must(t, err)
-	for i, key := range s.custodians[:2] {
-		r.Signatures = append(r.Signatures, bundle.OrderSignature{Custodian: uint8(i), Signature: ed25519.Sign(key, statement)})
-	}
-	certificate, err := r.Encode()
-	must(t, err)
-	forged := bytes.Clone(certificate)
-	forged[len(forged)-1] ^= 1
-	fresh.replacements = [][]byte{certificate}
-	s.boxes = append(s.boxes, fresh)
-	s.start(3)
-	for i := range s.boxes {
-		s.boxes[i].in.Replacement = forged
-	}
-	s.run(100)
-	if role := fresh.report.Role; role != wire.RoleNone {
-		t.Fatalf("by a forged certificate it is a %s", role)
-	}
-	for i := range s.boxes {
-		s.boxes[i].in.Replacement = certificate
-	}
-	s.until("the new box votes", func() bool { return s.voters() == 3 })
-	s.restart(lost)
-	s.run(200)
-	if role := s.boxes[lost].report.Role; role != wire.RoleNone {
-		t.Fatalf("the lost box is a %s again", role)
-	}
-	s.kill(lost)
-	s.kill(s.leader())
-	s.until("another leads", func() bool { return s.leader() >= 0 })
-	s.wrong("anna", 1)
-	// Its certificate is agreed on: a start needs it no more.
-	fresh.replacements = nil
-	s.kill(3)
-	s.restart(3)
 }
 
 // TestColdStartOfResumed: two of five boxes that forget nothing are left of a

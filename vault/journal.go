@@ -123,9 +123,6 @@ func (g *group) take(v *Vault, s groupState) error {
 		g.members[m.Member] = m.Box
 	}
 	v.nowMillis = max(v.nowMillis, s.Millis)
-	if len(s.Replaced) < len(g.replaced) {
-		s.Replaced = g.replaced // the host showed what the island had not agreed on yet
-	}
 	return g.settle(v, s.Replaced)
 }
 
@@ -153,7 +150,7 @@ func (g *group) restore(v *Vault, disk wire.Disk, anchor ledger.Anchor) error {
 		}
 		v.generation = s.Generation
 		g.member, g.start.State = s.Member, s.State
-	} else if err := g.settle(v, g.replaced); err != nil {
+	} else if err := g.settle(v, nil); err != nil {
 		return err
 	}
 	g.start.Base, g.start.Members = g.applied, g.conf

@@ -43,6 +43,10 @@ func (g *group) admit(v *Vault) {
 	if g.conf.Joint() || g.ticks < g.changing {
 		return
 	}
+	if len(g.wanted) > 0 { // first: of who is let in, all must know whose place it is
+		g.proposeReplacement(v)
+		return
+	}
 	for _, progress := range g.raft.Progress() {
 		p := g.peerWith(progress.ID)
 		if p == nil || !progress.Learner || !p.up() || progress.Match == 0 || progress.Match+catchUpEntries < g.status.Commit {

@@ -10,16 +10,22 @@ import (
 	"strongroom/vault/hal"
 )
 
-// settle says which boxes the island has, after these certificates.
-func (g *group) settle(v *Vault, certificates [][]byte) error {
-	boxes, err := boxesAfter(v.fleet, certificates)
+// settle says which boxes the island has: after the certificates that it agreed
+// on, and after those that the host showed and it did not agree on yet.
+func (g *group) settle(v *Vault, agreed [][]byte) error {
+	shown := slices.DeleteFunc(slices.Clone(g.wanted), func(b []byte) bool { return among(agreed, b) })
+	boxes, err := boxesAfter(v.fleet, append(slices.Clone(agreed), shown...))
+	if err != nil { // it agreed on another box for the same place
+		shown = nil
+		boxes, err = boxesAfter(v.fleet, agreed)
+	}
 	if err != nil {
 		return err
 	}
 	if !slices.ContainsFunc(boxes, func(b bundle.Box) bool { return b.ID() == g.self }) {
 		return ErrIdentity
 	}
-	g.boxes, g.replaced = boxes, certificates
+	g.boxes, g.replaced, g.wanted = boxes, agreed, shown
 	var peers []*peer
 	for _, b := range boxes {
 		id := b.ID()
@@ -36,6 +42,10 @@ func (g *group) settle(v *Vault, certificates [][]byte) error {
 	return nil
 }
 
+func among(list [][]byte, certificate []byte) bool {
+	return slices.ContainsFunc(list, func(b []byte) bool { return bytes.Equal(b, certificate) })
+}
+
 func boxesAfter(f *bundle.Fleet, certificates [][]byte) ([]bundle.Box, error) {
 	var list []bundle.Replacement
 	for _, b := range certificates {
@@ -48,13 +58,17 @@ func boxesAfter(f *bundle.Fleet, certificates [][]byte) ([]bundle.Box, error) {
 	return f.BoxesAfter(list)
 }
 
-// replacement has the leader propose that a box takes the place of a lost one.
+// replacement takes a certificate that the host shows. Whichever box leads, now
+// or later, has the island agree on it.
 func (g *group) replacement(v *Vault, certificate []byte) {
-	if !g.settledLead() || slices.ContainsFunc(g.replaced, func(b []byte) bool { return bytes.Equal(b, certificate) }) || len(g.replaced) == wire.ReplacementsMax {
-		return
+	if shown := g.certificates(); !among(shown, certificate) && len(shown) < wire.ReplacementsMax {
+		v.out.Jobs = append(v.out.Jobs, replacementJob{v.fleet, append(shown, certificate)})
 	}
-	v.out.Jobs = append(v.out.Jobs, replacementJob{v.fleet, append(slices.Clone(g.replaced), certificate)})
 }
+
+// certificates are those that the island agreed on, and then those that were
+// shown.
+func (g *group) certificates() [][]byte { return append(slices.Clone(g.replaced), g.wanted...) }
 
 // replacementJob checks signatures.
 type replacementJob struct {
@@ -74,9 +88,15 @@ func (j replacementJob) Run(hal.HAL) Result {
 
 func (c replacementChecked) enter(v *Vault) {
 	g := v.group
-	if c.err == nil && g.settledLead() {
-		g.must(v, g.raft.Propose(stamp{v.boot, 0, v.nowMillis, stampReplacement}.append(c.certificate)))
+	if c.err == nil && !among(g.certificates(), c.certificate) {
+		g.wanted = append(g.wanted, bytes.Clone(c.certificate))
 	}
+}
+
+// proposeReplacement has the island agree on what was shown, one after the other.
+func (g *group) proposeReplacement(v *Vault) {
+	g.changing = g.ticks + changeTicks
+	g.must(v, g.raft.Propose(stamp{v.boot, 0, v.nowMillis, stampReplacement}.append(g.wanted[0])))
 }
 
 // replacedBy applies a certificate that the island agreed on. One that came too
@@ -88,12 +108,13 @@ func (g *group) replacedBy(v *Vault, certificate []byte) {
 		return
 	}
 	certificates := g.replaced
-	if !slices.ContainsFunc(g.replaced, func(b []byte) bool { return bytes.Equal(b, certificate) }) { // the host may have shown it before
+	if !among(certificates, certificate) { // a box that begins another run reads it again
 		certificates = append(slices.Clone(g.replaced), bytes.Clone(certificate))
 	}
 	if _, err := boxesAfter(v.fleet, certificates); err != nil {
 		return
 	}
+	g.changing = 0
 	for m, b := range g.members {
 		if b == r.Old {
 			g.members[m] = r.New.ID()

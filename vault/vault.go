@@ -98,8 +98,8 @@ type Output struct {
 // Open starts a box from what its HSM and its host keep: the checkpoint and
 // the log after it. It refuses what was changed or is older than the HSM's
 // anchor. Rand must be a cryptographically secure generator. Replacements are
-// certificates of boxes that the document does not name: those that the island
-// agreed on go first.
+// certificates of boxes that the document does not name, in their order; the
+// island agrees on those that it does not know.
 func Open(h hal.HAL, rand io.Reader, document, sealedIsland []byte, disk wire.Disk, replacements ...[]byte) (*Vault, error) {
 	fleet, err := bundle.Decode(document)
 	if err != nil {
