@@ -47,9 +47,10 @@ func (b *Box) run() error {
 	}
 }
 
-// gather takes what else waits, so that one Step serves many.
+// gather takes what else waits, so that one Step serves many. A certificate ends
+// it: a Step takes one.
 func (b *Box) gather(in *vault.Input) {
-	for {
+	for len(in.Replacement) == 0 {
 		select {
 		case more := <-b.in:
 			in.NowMillis = max(in.NowMillis, more.NowMillis)
@@ -64,9 +65,7 @@ func (b *Box) gather(in *vault.Input) {
 			if len(more.Order) > 0 {
 				in.Order = more.Order
 			}
-			if len(more.Replacement) > 0 {
-				in.Replacement = more.Replacement
-			}
+			in.Replacement = more.Replacement
 			in.Received = append(in.Received, more.Received...)
 		case r := <-b.done:
 			in.Done = append(in.Done, r)

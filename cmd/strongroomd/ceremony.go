@@ -14,6 +14,9 @@ import (
 type ceremonyCommand struct {
 	Hold   holdCommand   `cmd:"" default:"withargs" help:"Make the island of a plan."`
 	Verify verifyCommand `cmd:"" help:"Check a ceremony's transcript."`
+
+	Replace replaceCommand `cmd:"" help:"Make a box that takes the place of one that is lost for good."`
+	Admit   admitCommand   `cmd:"" help:"Tell the nodes of the other boxes of it, while they run."`
 }
 
 type holdCommand struct {

@@ -20,7 +20,7 @@ import (
 
 // Limits of asking admin addresses.
 const (
-	adminBytesMax = 64 << 10
+	adminBytesMax = 1 << 20
 	adminWithin   = 10 * time.Second
 	startsWithin  = 30 * time.Second // an island after its order
 	startLook     = 200 * time.Millisecond

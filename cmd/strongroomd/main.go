@@ -126,7 +126,7 @@ func exitOf(err error) int {
 		exitUsage:      {serve.ErrPolicy, serve.ErrPlain, serve.ErrUsage, serve.ErrIslandFile, serve.ErrNodeKey, ceremony.ErrPlan, ceremony.ErrCard},
 		exitInUse:      {serve.ErrInUse},
 		exitFull:       {node.ErrFull, syscall.ENOSPC, syscall.EDQUOT},
-		exitDamaged:    {node.ErrDamaged, serve.ErrDamaged, ceremony.ErrTranscript, bundle.ErrQuorum, bundle.ErrOrder, bundle.ErrLayout, serve.ErrLayouts},
+		exitDamaged:    {node.ErrDamaged, serve.ErrDamaged, ceremony.ErrTranscript, ceremony.ErrShares, bundle.ErrReplacement, bundle.ErrQuorum, bundle.ErrOrder, bundle.ErrLayout, serve.ErrLayouts},
 		exitPassphrase: {serve.ErrPassphrase, ceremony.ErrPassphrase},
 	} {
 		for _, cause := range causes {

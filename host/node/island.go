@@ -155,6 +155,15 @@ func (n *Node) Layouts(l *wire.Layouts) {
 	signal(n.synced)
 }
 
+// Replace shows the box the custodians' certificate for one in the place of a
+// lost one. It judges it, and has the island agree on it.
+func (n *Node) Replace(certificate []byte) {
+	n.mu.Lock()
+	n.replacements = append(n.replacements, certificate)
+	n.mu.Unlock()
+	signal(n.synced)
+}
+
 // said is a role in a sentence.
 func said(r wire.Role) string {
 	switch r {

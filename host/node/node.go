@@ -103,6 +103,7 @@ type Node struct {
 	order         []byte             // a cold start's, not yet told
 	gone          []wire.BoxID       // other boxes whose processes ended, not yet told
 	layouts       *wire.Layouts      // not yet told
+	replacements  [][]byte           // certificates, not yet told
 
 	stopping chan struct{}  // closed by the first stop
 	stopped  chan struct{}  // closed when every goroutine has ended
@@ -183,6 +184,9 @@ func (n *Node) feed() {
 		in.Order, n.order = n.order, nil
 		in.Gone, n.gone = n.gone, nil
 		in.Layouts, n.layouts = n.layouts, nil
+		if len(n.replacements) > 0 {
+			in.Replacement, n.replacements = n.replacements[0], n.replacements[1:]
+		}
 		n.mu.Unlock()
 		if n.peers != nil {
 			in.Ticks = n.clock.take(time.Now())

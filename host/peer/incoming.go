@@ -66,7 +66,7 @@ func (p *Peers) meet(c net.Conn) (*stream, *link, error) {
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
-	t := tls.Server(timed{c}, p.config.Key.tlsConfig(func(pin Pin) bool { return p.byPin[pin] != nil }))
+	t := tls.Server(timed{c}, p.config.Key.tlsConfig(func(pin Pin) bool { return p.pinned(pin) != nil }))
 	if err := t.HandshakeContext(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -81,7 +81,11 @@ func (p *Peers) meet(c net.Conn) (*stream, *link, error) {
 	if !stop() {
 		return nil, nil, ctx.Err()
 	}
-	return s, p.links[b.ID], nil
+	k := p.linkTo(b.ID)
+	if k == nil || k.box != *b { // it is none any more, since a moment ago
+		return nil, nil, ErrStranger
+	}
+	return s, k, nil
 }
 
 // enter counts a connection whose other end is not known yet. Where there are
@@ -108,6 +112,9 @@ func (p *Peers) leave(c net.Conn) {
 func (p *Peers) replace(b wire.BoxID, in *incoming) (before *incoming) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.links[b] != in.link {
+		return in // it is none any more, since a moment ago
+	}
 	before = p.incoming[b]
 	p.incoming[b] = in
 	return before
@@ -120,7 +127,7 @@ func (p *Peers) remove(b wire.BoxID, in *incoming) {
 		delete(p.incoming, b)
 	}
 	p.mu.Unlock()
-	if last && p.links[b].up() == nil {
+	if last && in.link.up() == nil {
 		p.gone(b)
 	}
 }

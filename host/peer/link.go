@@ -17,6 +17,8 @@ import (
 type link struct {
 	peers *Peers
 	box   Box
+	ctx   context.Context // ends with the peers, or when the box is none any more
+	end   context.CancelFunc
 	counts
 
 	mu      sync.Mutex // guards what follows
@@ -37,7 +39,7 @@ type counts struct {
 
 // run keeps the line up until the end.
 func (k *link) run() {
-	for tries := 0; k.peers.ctx.Err() == nil; tries++ {
+	for tries := 0; k.ctx.Err() == nil; tries++ {
 		s, err := k.peers.connect(&k.box)
 		if err != nil {
 			k.lost(err)
@@ -46,7 +48,7 @@ func (k *link) run() {
 			k.lost(k.hold(s))
 		}
 		select {
-		case <-k.peers.ctx.Done():
+		case <-k.ctx.Done():
 		case <-time.After(away(tries, rand.Float64())):
 		}
 	}
@@ -55,7 +57,7 @@ func (k *link) run() {
 // hold uses a line until it breaks, and says why it did.
 func (k *link) hold(s *stream) error {
 	l := &line{stream: s, counts: &k.counts, wake: make(chan struct{}, 1), waiting: map[uint64]*ask{}}
-	ctx, cancel := context.WithCancel(k.peers.ctx)
+	ctx, cancel := context.WithCancel(k.ctx)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { s.NetConn().Close() })
 	defer stop()
@@ -93,7 +95,7 @@ func (k *link) lost(why error) {
 	if was && !k.peers.comes(k.box.ID) {
 		k.peers.gone(k.box.ID)
 	}
-	if k.peers.ctx.Err() == nil && (was || before == nil || before.Error() != why.Error()) {
+	if k.ctx.Err() == nil && (was || before == nil || before.Error() != why.Error()) {
 		k.peers.config.Log.Warn("not connected to a peer; it is tried again", "box", k.box.ID, "name", k.box.Name, "address", k.box.Address, "error", why)
 	}
 }

@@ -51,7 +51,7 @@ type Config struct {
 	Fleet wire.FleetID
 	Box   wire.BoxID // this node's
 	Key   *Key
-	Boxes []Box // the others
+	Boxes []Box // the others, at first (Become)
 	Log   *slog.Logger
 }
 
@@ -59,8 +59,6 @@ type Config struct {
 type Peers struct {
 	config  Config
 	handler Handler
-	links   map[wire.BoxID]*link
-	byPin   map[Pin]*Box
 	refused *tally
 
 	listener net.Listener
@@ -69,6 +67,8 @@ type Peers struct {
 	running  sync.WaitGroup
 
 	mu       sync.Mutex // guards what follows
+	links    map[wire.BoxID]*link
+	byPin    map[Pin]*Box
 	incoming map[wire.BoxID]*incoming
 	strange  []net.Conn // whose other end is not known yet, the oldest first
 }
@@ -84,8 +84,7 @@ func New(c Config) *Peers {
 	}
 	p.ctx, p.end = context.WithCancel(context.Background())
 	for _, b := range c.Boxes {
-		p.links[b.ID] = &link{peers: p, box: b}
-		p.byPin[b.Pin] = &b
+		p.add(b)
 	}
 	return p
 }
@@ -95,6 +94,8 @@ func New(c Config) *Peers {
 func (p *Peers) Start(l net.Listener, h Handler) {
 	p.listener, p.handler = l, h
 	p.running.Go(p.accept)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, k := range p.links {
 		p.running.Go(k.run)
 	}
@@ -102,7 +103,7 @@ func (p *Peers) Start(l net.Listener, h Handler) {
 
 // Send sends a message on its way, or drops it: it never waits.
 func (p *Peers) Send(s wire.Send) {
-	if k := p.links[s.To]; k != nil {
+	if k := p.linkTo(s.To); k != nil {
 		k.send(s.Bytes)
 	}
 }
@@ -111,7 +112,7 @@ func (p *Peers) Send(s wire.Send) {
 // that leads as far as that one knows. Errors beside the context's end, which
 // is ErrUnanswered or ErrUnreachable: those of Handler.Carry.
 func (p *Peers) Ask(ctx context.Context, to wire.BoxID, sealed []byte) (wire.Reply, wire.BoxID, error) {
-	k := p.links[to]
+	k := p.linkTo(to)
 	if k == nil {
 		return wire.Reply{}, wire.BoxID{}, fmt.Errorf("%w: no box %s is known here", ErrUnreachable, to)
 	}
@@ -120,7 +121,9 @@ func (p *Peers) Ask(ctx context.Context, to wire.BoxID, sealed []byte) (wire.Rep
 
 // Close ends every line, and waits until none is left.
 func (p *Peers) Close() {
+	p.mu.Lock()
 	p.end()
+	p.mu.Unlock()
 	if p.listener != nil {
 		p.listener.Close()
 	}

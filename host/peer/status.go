@@ -40,12 +40,12 @@ type Counts struct {
 
 // Status gives one of each peer, by the order of their ids.
 func (p *Peers) Status() []Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	all := make([]Status, 0, len(p.links))
 	for _, k := range p.links {
 		s := k.status()
-		p.mu.Lock()
 		s.Connects = p.incoming[k.box.ID] != nil
-		p.mu.Unlock()
 		all = append(all, s)
 	}
 	slices.SortFunc(all, func(a, b Status) int { return slices.Compare(a.Box[:], b.Box[:]) })

@@ -41,7 +41,7 @@ func (p *Peers) boxOf(s tls.ConnectionState) *Box {
 	if len(s.PeerCertificates) == 0 {
 		return nil
 	}
-	return p.byPin[pinOf(s.PeerCertificates[0])]
+	return p.pinned(pinOf(s.PeerCertificates[0]))
 }
 
 func (p *Peers) hello(to wire.BoxID) hello {

@@ -14,9 +14,14 @@ import (
 // Order is the file that custodians sign for a cold start: of a new island, or
 // of one whose majority was down.
 type Order struct {
-	Document   []byte               `json:"document"` // the fleet's, whole
-	Pin        string               `json:"pin"`      // of the document, for people
-	Boxes      []OrderBox           `json:"boxes"`    // that showed themselves
+	Document []byte     `json:"document"` // the fleet's, whole
+	Pin      string     `json:"pin"`      // of the document, for people
+	Boxes    []OrderBox `json:"boxes"`    // that showed themselves
+
+	// Replacements are the certificates of boxes in the place of lost ones: the
+	// order counts the boxes after them.
+	Replacements [][]byte `json:"replacements,omitempty"`
+
 	Signatures []CustodianSignature `json:"custodian_signatures"`
 }
 
@@ -36,11 +41,27 @@ func NewOrder(shown []serve.ColdStart) (*Order, *bundle.Fleet, error) {
 		}
 		o.Document = c.Document
 		o.Boxes = append(o.Boxes, OrderBox{c.Name, c.Shown})
+		if err := o.learn(c); err != nil {
+			return nil, nil, err
+		}
 	}
 	slices.SortFunc(o.Boxes, func(a, b OrderBox) int { return bytes.Compare([]byte(a.Box), []byte(b.Box)) })
 	o.Pin = bundle.PinOf(o.Document).String()
-	fleet, _, err := o.check()
+	fleet, _, _, err := o.check()
 	return o, fleet, err
+}
+
+// learn takes the certificates that a node knows: one that was down knows fewer.
+func (o *Order) learn(c serve.ColdStart) error {
+	short, long := o.Replacements, c.Replacements
+	if len(short) > len(long) {
+		short, long = long, short
+	}
+	if !slices.EqualFunc(short, long[:len(short)], bytes.Equal) {
+		return fmt.Errorf("%w: box %s knows other certificates of boxes in the place of lost ones than the ones before it. Give each node the island.json of the newest box (strongroomd ceremony admit)", bundle.ErrOrder, c.Shown.Box)
+	}
+	o.Replacements = long
+	return nil
 }
 
 // ParseOrder reads an order's file and checks everything but the signatures.
@@ -50,47 +71,51 @@ func ParseOrder(text []byte) (*Order, *bundle.Fleet, error) {
 	if err := decode(text, o); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", bundle.ErrOrder, err)
 	}
-	fleet, _, err := o.check()
+	fleet, _, _, err := o.check()
 	return o, fleet, err
 }
 
-// check gives the order as boxes take it, without signatures.
-func (o *Order) check() (fleet *bundle.Fleet, order bundle.Order, err error) {
+// check gives the order as boxes take it, without signatures, and the island's
+// boxes.
+func (o *Order) check() (fleet *bundle.Fleet, boxes []bundle.Box, order bundle.Order, err error) {
 	if fleet, err = bundle.Decode(o.Document); err != nil {
-		return nil, order, fmt.Errorf("%w: %w", bundle.ErrOrder, err)
+		return nil, nil, order, fmt.Errorf("%w: %w", bundle.ErrOrder, err)
 	}
 	if pin := bundle.PinOf(o.Document).String(); pin != o.Pin {
-		return nil, order, fmt.Errorf("%w: its document has the pin %s", bundle.ErrOrder, pin)
+		return nil, nil, order, fmt.Errorf("%w: its document has the pin %s", bundle.ErrOrder, pin)
+	}
+	if boxes, err = serve.BoxesAfter(fleet, o.Replacements); err != nil {
+		return nil, nil, order, fmt.Errorf("%w: %w", bundle.ErrOrder, err)
 	}
 	order.Fleet = fleet.ID
 	for _, b := range o.Boxes {
 		shown, err := b.Wire()
 		if err != nil {
-			return nil, order, fmt.Errorf("%w: %w", bundle.ErrOrder, err)
+			return nil, nil, order, fmt.Errorf("%w: %w", bundle.ErrOrder, err)
 		}
-		if _, found := fleet.Box(shown.Box); !found {
-			return nil, order, fmt.Errorf("%w: box %s is not of this fleet", bundle.ErrOrder, shown.Box)
+		if !slices.ContainsFunc(boxes, func(b bundle.Box) bool { return b.ID() == shown.Box }) {
+			return nil, nil, order, fmt.Errorf("%w: box %s is not of this fleet, or another one took its place. Leave it out", bundle.ErrOrder, shown.Box)
 		}
 		if slices.ContainsFunc(order.Shown, func(other wire.Shown) bool { return other.Box == shown.Box }) {
-			return nil, order, fmt.Errorf("%w: box %s is named twice", bundle.ErrOrder, shown.Box)
+			return nil, nil, order, fmt.Errorf("%w: box %s is named twice", bundle.ErrOrder, shown.Box)
 		}
 		order.Shown = append(order.Shown, shown)
 	}
 	if 2*len(order.Shown) <= len(fleet.Boxes) {
-		return nil, order, fmt.Errorf("%w: %d of %d boxes showed themselves, no majority. Start more of them first", bundle.ErrOrder, len(order.Shown), len(fleet.Boxes))
+		return nil, nil, order, fmt.Errorf("%w: %d of %d boxes showed themselves, no majority. Start more of them first", bundle.ErrOrder, len(order.Shown), len(fleet.Boxes))
 	}
-	return fleet, order, nil
+	return fleet, boxes, order, nil
 }
 
 // First names the box whose log wins.
 func (o *Order) First() (wire.BoxID, error) {
-	_, order, err := o.check()
+	_, _, order, err := o.check()
 	return order.First().Box, err
 }
 
 // Sign adds a custodian's signature.
 func (o *Order) Sign(c *Custodian) error {
-	fleet, order, err := o.check()
+	fleet, _, order, err := o.check()
 	if err != nil {
 		return err
 	}
@@ -105,14 +130,14 @@ func (o *Order) Sign(c *Custodian) error {
 // Signed gives the bytes that boxes take, if enough custodians signed:
 // bundle.ErrOrder.
 func (o *Order) Signed() ([]byte, error) {
-	fleet, order, err := o.check()
+	fleet, boxes, order, err := o.check()
 	if err != nil {
 		return nil, err
 	}
 	if order.Signatures, err = signaturesOf(o.Signatures); err != nil {
 		return nil, err
 	}
-	if err := fleet.CheckOrder(fleet.Boxes, order); err != nil {
+	if err := fleet.CheckOrder(boxes, order); err != nil {
 		return nil, err
 	}
 	return order.Encode()

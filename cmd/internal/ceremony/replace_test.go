@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"strongroom/cmd/internal/serve"
 	"strongroom/hsm/soft"
 	"strongroom/protocol/bundle"
 	"strongroom/vault/hal"
@@ -25,8 +26,8 @@ func TestReplacedBox(t *testing.T) {
 	}
 	loss := func(here ...*Custodian) Loss {
 		l := Loss{
-			Transcript: r.Transcript, Fleet: r.Fleet, Old: r.Fleet.Boxes[1].ID(), Copy: copied, Custodians: here,
-			New:        PlanBox{Name: "new", Data: filepath.Join(t.TempDir(), "new"), HSM: soft.Kind},
+			Transcript: r.Transcript, Fleet: r.Fleet, Island: r.Transcript.IslandFile(), Old: r.Fleet.Boxes[1].ID(), Copy: copied, Custodians: here,
+			New:        PlanBox{Name: "new", Address: "127.0.0.1:9", Data: filepath.Join(t.TempDir(), "new"), HSM: soft.Kind},
 			Passphrase: passphrase, Stretch: soft.Cheap,
 		}
 		for _, c := range here {
@@ -81,6 +82,9 @@ func TestReplacedBox(t *testing.T) {
 		"one custodian":        {func(l *Loss) { l.Shares, l.Custodians = l.Shares[:1], l.Custodians[:1] }, ErrShares},
 		"one custodian twice":  {func(l *Loss) { l.Shares[1], l.Custodians[1] = l.Shares[0], l.Custodians[0] }, ErrShares},
 		"for no box of theirs": {func(l *Loss) { l.Old[0] ^= 1 }, bundle.ErrReplacement},
+		"at another's address": {func(l *Loss) { l.New.Address = l.Island.Boxes[0].Address }, ErrPlan},
+		"of another kind":      {func(l *Loss) { l.New.HSM = "pkcs11" }, ErrPlan},
+		"another's island":     {func(l *Loss) { l.Island.Fleet = strings.Repeat("0", 32) }, serve.ErrIslandFile},
 	} {
 		l := loss(people[0], people[1])
 		c.change(&l)

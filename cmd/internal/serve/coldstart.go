@@ -24,6 +24,10 @@ type ColdStart struct {
 	Name     string   `json:"name,omitempty"`
 	Leader   string   `json:"leader,omitempty"` // the box that leads, as this one knows; "": none
 	Shown    ShownBox `json:"shown"`
+
+	// Replacements are the certificates of boxes in the place of lost ones that
+	// the box's node knows.
+	Replacements [][]byte `json:"replacements,omitempty"`
 }
 
 // ShownBox is wire.Shown for people.
@@ -57,7 +61,8 @@ func (s *Server) handleColdStart(mux *http.ServeMux, document []byte) {
 			http.Error(w, "the box has just started and shows nothing yet; ask again", http.StatusServiceUnavailable)
 			return
 		}
-		c := ColdStart{Document: document, Name: s.island.Boxes[s.island.place()].Name, Shown: ShownOf(r.Shown)}
+		island := s.island.Load()
+		c := ColdStart{Document: document, Name: island.name(island.own()), Shown: ShownOf(r.Shown), Replacements: island.Replacements}
 		if r.Leader != (wire.BoxID{}) {
 			c.Leader = r.Leader.String()
 		}
@@ -69,7 +74,7 @@ func (s *Server) handleColdStart(mux *http.ServeMux, document []byte) {
 // mayObey says why the box will not obey an order: it judges for itself, and
 // does not say.
 func (s *Server) mayObey(o bundle.Order) error {
-	if err := s.Fleet.CheckOrder(s.Fleet.Boxes, o); err != nil {
+	if err := s.Fleet.CheckOrder(s.island.Load().boxes, o); err != nil {
 		return err
 	}
 	r := s.node.Island()

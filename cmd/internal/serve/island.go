@@ -10,7 +10,6 @@ import (
 
 	"strongroom/host/node"
 	"strongroom/host/peer"
-	"strongroom/protocol/bundle"
 	"strongroom/protocol/wire"
 )
 
@@ -23,39 +22,51 @@ var ErrNodeKey = errors.New("the node's key")
 
 // openIsland reads where the island's other boxes are, and takes the address
 // for their nodes; nothing where this box is the only one.
-func (s *Server) openIsland(c *Config) (err error) {
-	if s.island, err = ReadIslandFile(s.Data); err != nil {
-		return err
-	}
-	switch {
-	case s.island == nil && len(s.Fleet.Boxes) == 0 && c.PeerListen == "" && c.PeerListener == nil:
-		return nil
-	case s.island == nil && len(s.Fleet.Boxes) == 0:
-		return fmt.Errorf("%w: --peer-listen, and this fleet has one box only. Leave the flag out", ErrUsage)
-	case s.island == nil:
-		return fmt.Errorf("%w: it is not there, and the fleet's document names %d boxes. Put the one that the ceremony made for this box into %s", ErrIslandFile, len(s.Fleet.Boxes), inVault(s.Data, ""))
-	}
-	if err := s.island.Matches(s.Fleet); err != nil {
-		return err
-	}
-	key, err := s.folder.nodeKey(s.island)
+func (s *Server) openIsland(c *Config) error {
+	file, err := ReadIslandFile(s.Data)
 	if err != nil {
 		return err
 	}
-	if s.peerListener, err = s.listenForPeers(c); err != nil {
+	switch {
+	case file == nil && len(s.Fleet.Boxes) == 0 && c.PeerListen == "" && c.PeerListener == nil:
+		return nil
+	case file == nil && len(s.Fleet.Boxes) == 0:
+		return fmt.Errorf("%w: --peer-listen, and this fleet has one box only. Leave the flag out", ErrUsage)
+	case file == nil:
+		return fmt.Errorf("%w: it is not there, and the fleet's document names %d boxes. Put the one that the ceremony made for this box into %s", ErrIslandFile, len(s.Fleet.Boxes), inVault(s.Data, ""))
+	}
+	island, err := rosterOf(s.Fleet, file)
+	if err != nil {
 		return err
 	}
-	s.peers = peer.New(peer.Config{Fleet: s.Fleet.ID, Box: s.island.own(), Key: key, Boxes: s.island.others(), Log: s.log})
+	key, err := s.folder.nodeKey(file)
+	if err != nil {
+		return err
+	}
+	if s.peerListener, err = listenForPeers(c, file); err != nil {
+		return err
+	}
+	s.island.Store(island)
+	s.peers = peer.New(peer.Config{Fleet: s.Fleet.ID, Box: file.own(), Key: key, Boxes: file.others(), Log: s.log})
 	return nil
 }
 
-// kind is the HSM that the document names for this box.
+// kind is the HSM that the document, or a certificate, names for this box.
 func (s *Server) kind() string {
-	if s.island == nil {
+	island := s.island.Load()
+	if island == nil {
 		return s.Fleet.HSM
 	}
-	kind, _ := hsmOf(s.Fleet, s.island.own())
+	kind, _ := island.hsm(island.own())
 	return kind
+}
+
+// replacements are the certificates that the box is shown at its start.
+func (s *Server) replacements() [][]byte {
+	if island := s.island.Load(); island != nil {
+		return island.Replacements
+	}
+	return nil
 }
 
 // nodeKey reads the node's key, makes one where there is none, and sees that it
@@ -88,16 +99,16 @@ func (f *folder) nodeKey(i *IslandFile) (*peer.Key, error) {
 	return nil, fmt.Errorf("%w in %s %s %s, and %s says %s for this box. Put the right pin into each box's %s, or the right key here", ErrNodeKey, at, what, key.Pin, IslandFileName, pin, IslandFileName)
 }
 
-func (s *Server) listenForPeers(c *Config) (net.Listener, error) {
+func listenForPeers(c *Config, island *IslandFile) (net.Listener, error) {
 	if c.PeerListener != nil {
 		return c.PeerListener, nil
 	}
 	at := c.PeerListen
 	if at == "" {
-		at = s.island.Listen
+		at = island.Listen
 	}
 	if at == "" {
-		at = s.island.Boxes[s.island.place()].Address
+		at = island.Boxes[island.place()].Address
 	}
 	l, err := net.Listen("tcp", at)
 	if err != nil {
@@ -130,14 +141,20 @@ func (f *IslandFile) others() (others []peer.Box) {
 	return others
 }
 
-// name is what people call a box.
-func (f *IslandFile) name(box wire.BoxID) string {
+// box is what the file says of a box.
+func (f *IslandFile) box(box wire.BoxID) (IslandBox, bool) {
 	for _, b := range f.Boxes {
 		if id, _, err := b.parse(); err == nil && id == box {
-			return b.Name
+			return b, true
 		}
 	}
-	return ""
+	return IslandBox{}, false
+}
+
+// name is what people call a box.
+func (f *IslandFile) name(box wire.BoxID) string {
+	b, _ := f.box(box)
+	return b.Name
 }
 
 // lines are the peers as the node sees them.
@@ -181,14 +198,4 @@ func (s side) Carry(ctx context.Context, sealed []byte) (wire.Reply, wire.BoxID,
 		err = fmt.Errorf("%w: %w", peer.ErrUnreachable, err)
 	}
 	return reply, leader, err
-}
-
-// hsmOf is what the document says of a box's HSM.
-func hsmOf(f *bundle.Fleet, box wire.BoxID) (kind, rollback string) {
-	for _, b := range f.Boxes {
-		if b.ID() == box {
-			return b.HSM, b.Rollback
-		}
-	}
-	return f.HSM, f.Rollback
 }

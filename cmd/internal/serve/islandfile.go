@@ -11,12 +11,10 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"strongroom/host/peer"
-	"strongroom/protocol/bundle"
 	"strongroom/protocol/wire"
 )
 
@@ -32,7 +30,7 @@ const IslandFileVersion = 1
 
 // Limits of an island file.
 const (
-	islandFileBytesMax = 64 << 10
+	islandFileBytesMax = 512 << 10
 	boxNameBytesMax    = 64
 	addressBytesMax    = 300
 )
@@ -49,7 +47,11 @@ type IslandFile struct {
 	Fleet   string      `json:"fleet"`            // the fleet's id, 32 hex digits
 	Box     string      `json:"box"`              // whose data folder this is, 32 hex digits (wire.BoxID)
 	Listen  string      `json:"listen,omitempty"` // HOST:PORT for the other nodes; "": the address of Box. --peer-listen goes first
-	Boxes   []IslandBox `json:"boxes"`            // all of them, this one too
+	Boxes   []IslandBox `json:"boxes"`            // all of them, this one too, after Replacements
+
+	// Replacements are the custodians' certificates (bundle.Replacement) of boxes
+	// in the place of lost ones, in the order in which they took it.
+	Replacements [][]byte `json:"replacements,omitempty"`
 }
 
 // IslandBox is one box of an island.
@@ -115,6 +117,8 @@ func (f *IslandFile) Encode() ([]byte, error) {
 
 func (f *IslandFile) validate() error {
 	switch n := len(f.Boxes); {
+	case len(f.Replacements) > wire.ReplacementsMax:
+		return fmt.Errorf("%w: %d \"replacements\", where %d are allowed", ErrIslandFile, len(f.Replacements), wire.ReplacementsMax)
 	case f.Version != IslandFileVersion:
 		return fmt.Errorf("%w: version %d, this program knows %d", ErrIslandFile, f.Version, IslandFileVersion)
 	case n != 3 && n != 5 && n != 7:
@@ -159,6 +163,9 @@ func (f *IslandFile) fleet() (id wire.FleetID, err error) {
 	return wire.FleetID(b), nil
 }
 
+// ID is the box's. Its error says how one is written.
+func (b IslandBox) ID() (wire.BoxID, error) { return boxID(b.Box) }
+
 func (b IslandBox) parse() (id wire.BoxID, pin peer.Pin, err error) {
 	if id, err = boxID(b.Box); err != nil {
 		return id, pin, fmt.Errorf("\"box\": %w", err)
@@ -190,27 +197,6 @@ func validateAddress(a string) error {
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || len(a) > addressBytesMax {
 		return fmt.Errorf("%q is not HOST:PORT", a)
-	}
-	return nil
-}
-
-// Matches refuses a file that is of another fleet, or names other boxes than
-// its document. Its error is ErrIslandFile.
-func (f *IslandFile) Matches(fleet *bundle.Fleet) error {
-	id, err := f.fleet()
-	if err != nil {
-		return err
-	}
-	if id != fleet.ID {
-		return fmt.Errorf("%w: it is of the fleet %x, and the document beside it of %x", ErrIslandFile, id, fleet.ID)
-	}
-	if len(fleet.Boxes) != len(f.Boxes) {
-		return fmt.Errorf("%w: it names %d boxes, and the fleet's document %d", ErrIslandFile, len(f.Boxes), len(fleet.Boxes))
-	}
-	for _, b := range fleet.Boxes {
-		if !slices.ContainsFunc(f.Boxes, func(o IslandBox) bool { return strings.EqualFold(o.Box, b.ID().String()) }) {
-			return fmt.Errorf("%w: it lacks box %s of the fleet's document", ErrIslandFile, b.ID())
-		}
 	}
 	return nil
 }

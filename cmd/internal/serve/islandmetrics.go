@@ -10,9 +10,9 @@ import (
 
 // islandMetrics gives what is known of the island when it is asked.
 type islandMetrics struct {
-	node   *node.Node
-	peers  *peer.Peers
-	island *IslandFile
+	node  *node.Node
+	peers *peer.Peers
+	own   wire.BoxID
 }
 
 func metric(name, help string, labels ...string) *prometheus.Desc {
@@ -69,7 +69,7 @@ func (m islandMetrics) Collect(c chan<- prometheus.Metric) {
 	gauge(epochMetric, float64(own.Epoch))
 	counter(overrunMetric, m.node.Overrun())
 	peers := m.peers.Status()
-	view := newView(m.island.own(), own, peers)
+	view := newView(m.own, own, peers)
 	for _, p := range peers {
 		labels := []string{p.Box.String(), p.Name}
 		if row := view.box(p.Box); row.Lag != nil {

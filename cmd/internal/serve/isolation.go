@@ -100,7 +100,7 @@ func (s *Server) openBox(c *Config, document []byte) error {
 	}
 	s.disk.OnSync(s.metrics.observeSync)
 	if where == BoxProcess {
-		return s.openProcess(c, wire.Start{Document: document, Island: island, Workers: uint16(c.Workers)})
+		return s.openProcess(c, wire.Start{Document: document, Island: island, Workers: uint16(c.Workers), Replacements: s.replacements()})
 	}
 	return s.openInside(c, document, island)
 }
@@ -111,7 +111,7 @@ func (s *Server) openInside(c *Config, document, island []byte) (err error) {
 	}
 	b, err := box.Open(box.Config{
 		HAL: s.hal, Rand: rand.Reader, Document: document, Island: island,
-		Disk: s.disk, Workers: c.Workers,
+		Disk: s.disk, Workers: c.Workers, Replacements: s.replacements(),
 	})
 	if err != nil {
 		return refused(err)

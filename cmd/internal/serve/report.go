@@ -75,7 +75,7 @@ func (s *Server) handleIsland(mux *http.ServeMux, n *node.Node) {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(reportOf(r, s.island.name))
+		_ = json.NewEncoder(w).Encode(reportOf(r, s.island.Load().name))
 	})
 	// Whoever can post here starts nothing: the box looks for the custodians'
 	// signatures, and for its own fresh boot under them.

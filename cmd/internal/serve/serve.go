@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"strongroom/host/node"
@@ -45,8 +46,9 @@ type Server struct {
 	hal          hal.HAL
 	disk         *node.Store
 	box          running
-	alerts       *alerts     // nil: the fleet has no alert key
-	island       *IslandFile // nil: the box is the only one
+	alerts       *alerts                // nil: the fleet has no alert key
+	island       atomic.Pointer[roster] // nil: the box is the only one
+	taking       sync.Mutex             // held while another roster takes its place
 	peerListener net.Listener
 	peers        *peer.Peers
 	node         *node.Node
@@ -170,12 +172,12 @@ func (s *Server) serve(c Config, public net.Listener) error {
 		nodeConfig.Alerts = s.alerts.spool
 	}
 	if s.peers != nil {
-		nodeConfig.ID, nodeConfig.Peers = s.island.own(), lines{s.peers}
+		nodeConfig.ID, nodeConfig.Peers = s.island.Load().own(), lines{s.peers}
 	}
 	s.node = node.New(nodeConfig)
 	if s.peers != nil {
 		s.peers.Start(s.peerListener, side{s.node})
-		s.metrics.registry.MustRegister(islandMetrics{s.node, s.peers, s.island})
+		s.metrics.registry.MustRegister(islandMetrics{s.node, s.peers, s.island.Load().own()})
 	}
 	known := s.layouts.now.Load()
 	if known.Newest() > 0 {
@@ -211,9 +213,10 @@ func (s *Server) serve(c Config, public net.Listener) error {
 		}
 		mux := s.metrics.admin(s.node)
 		s.handleStatus(mux)
-		if s.island != nil {
+		if s.island.Load() != nil {
 			s.handleIsland(mux, s.node)
 			s.handleColdStart(mux, document)
+			s.handleReplacement(mux)
 		}
 		s.start(mux, l)
 	}

@@ -91,17 +91,18 @@ func (s *Server) Status() Status {
 	if status.Layout = known.Newest(); status.Layout > 0 || s.Own != s.Pin {
 		status.Islands = IslandsOf(known, s.Own)
 	}
-	if s.island == nil {
+	island := s.island.Load()
+	if island == nil {
 		status.Boxes = []StatusBox{{Self: true, HSM: s.Fleet.HSM, Rollback: s.Fleet.Rollback, Role: "alone", Heard: true}}
 		return status
 	}
-	s.islandStatus(&status)
+	s.islandStatus(&status, island)
 	return status
 }
 
-func (s *Server) islandStatus(status *Status) {
-	own := s.island.own()
-	status.Box, status.Name = own.String(), s.island.name(own)
+func (s *Server) islandStatus(status *Status, island *roster) {
+	own := island.own()
+	status.Box, status.Name = own.String(), island.name(own)
 	status.Refused = s.peers.Refused()
 	view := newView(own, s.node.Island(), s.peers.Status())
 	if r := view.own; r != nil {
@@ -110,17 +111,20 @@ func (s *Server) islandStatus(status *Status) {
 			status.Leader = r.Leader.String()
 		}
 	}
-	for _, b := range s.island.Boxes {
+	for _, b := range island.Boxes {
 		id, _, err := b.parse()
 		if err != nil {
 			continue // validate saw to it
 		}
 		row := view.box(id)
 		row.Name = b.Name
-		row.HSM, row.Rollback = hsmOf(s.Fleet, id)
+		row.HSM, row.Rollback = island.hsm(id)
 		status.Boxes = append(status.Boxes, row)
 	}
 	status.Warning = warning(status.Boxes)
+	if strangers := island.strangers(view.own); len(strangers) > 0 {
+		status.Warning = fmt.Sprintf("box %s took a lost one's place, and this node does not know where it is. Send it the new box's %s: strongroomd ceremony admit", strangers[0], IslandFileName)
+	}
 }
 
 // warning is what the table alone tells only to who compares it.
