@@ -39,18 +39,7 @@ func islandOfThree(t *testing.T, folder string, peers []net.Listener) *ceremony.
 // islandAt is the same at addresses; a founder's document has it join a fleet.
 func islandAt(t *testing.T, folder string, addresses []string, founder string) *ceremony.Plan {
 	t.Helper()
-	plan := ceremony.Plan{Quorum: 2, Founder: founder}
-	t.Setenv(custodianPassphraseEnv, "a passphrase of a test")
-	for _, name := range []string{"anna", "ben"} {
-		c, file, err := ceremony.NewCustodian(name, []byte(os.Getenv(custodianPassphraseEnv)), 2)
-		card, errCard := json.Marshal(c.Card)
-		if err != nil || errCard != nil {
-			t.Fatal(err, errCard)
-		}
-		plan.Custodians = append(plan.Custodians, filepath.Join(folder, name+".card.json"))
-		writeAll(t, filepath.Join(folder, name+".key"), file)
-		writeAll(t, plan.Custodians[len(plan.Custodians)-1], card)
-	}
+	plan := ceremony.Plan{Quorum: 2, Founder: founder, Custodians: makeCustodians(t, folder, "anna", "ben")}
 	for i, at := range addresses {
 		plan.Boxes = append(plan.Boxes, ceremony.PlanBox{Name: []string{"amber", "birch", "cedar"}[i], Address: at})
 	}
@@ -68,6 +57,27 @@ func islandAt(t *testing.T, folder string, addresses []string, founder string) *
 		t.Fatal(err)
 	}
 	return p
+}
+
+// makeCustodians makes custodians whose passphrase is in the environment, and
+// gives the files with their cards.
+func makeCustodians(t *testing.T, folder string, names ...string) (cards []string) {
+	t.Helper()
+	t.Setenv(custodianPassphraseEnv, "a passphrase of a test")
+	for _, name := range names {
+		c, file, err := ceremony.NewCustodian(name, []byte(os.Getenv(custodianPassphraseEnv)), 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		card, err := json.Marshal(c.Card)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cards = append(cards, filepath.Join(folder, name+".card.json"))
+		writeAll(t, filepath.Join(folder, name+".key"), file)
+		writeAll(t, cards[len(cards)-1], card)
+	}
+	return cards
 }
 
 func writeAll(t *testing.T, path string, b []byte) {
