@@ -90,6 +90,9 @@ func (c replacementChecked) enter(v *Vault) {
 	g := v.group
 	if c.err == nil && !among(g.certificates(), c.certificate) {
 		g.wanted = append(g.wanted, bytes.Clone(c.certificate))
+		if g.free() { // there may never be a leader again but by an order that counts the new box
+			g.must(v, g.settle(v, g.replaced))
+		}
 	}
 }
 

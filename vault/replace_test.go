@@ -138,8 +138,14 @@ func TestMajorityReplaced(t *testing.T) {
 		s.kill(i)
 	}
 	for _, i := range []int{0, 3, 4} {
-		s.boxes[i].replacements = certificates
+		if i > 0 {
+			s.boxes[i].replacements = certificates
+		}
 		s.start(i)
+	}
+	for _, c := range certificates { // what runs is told
+		s.boxes[0].in.Replacement = c
+		s.run(1)
 	}
 	s.order()
 	s.until("all three vote", func() bool { return s.voters() == 3 })
@@ -157,7 +163,7 @@ func TestMajorityReplaced(t *testing.T) {
 	for _, i := range []int{0, 3, 4} {
 		s.kill(i)
 	}
-	s.boxes[0].disk = disk.New()
+	s.boxes[0].disk, s.boxes[0].replacements = disk.New(), certificates
 	for _, i := range []int{0, 3, 4} {
 		s.restart(i)
 	}

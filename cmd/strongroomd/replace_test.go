@@ -184,6 +184,10 @@ func (f *fleet) until(what string, true func() bool) {
 	f.t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); !true(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
+			for name := range f.boxes {
+				said, _ := json.Marshal(f.status(name))
+				f.t.Logf("%s: %s", name, said)
+			}
 			f.t.Fatalf("never: %s", what)
 		}
 	}

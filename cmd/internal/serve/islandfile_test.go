@@ -1,10 +1,14 @@
 package serve_test
 
 import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -84,7 +88,7 @@ func TestIslandFileRefused(t *testing.T) {
 		"unknown field":  strings.Replace(string(text), `"fleet"`, `"fleets"`, 1),
 		"goes on after":  string(text) + "{}",
 		"does not parse": "",
-		"at most":        string(text) + strings.Repeat(" ", 64<<10),
+		"at most":        string(text) + strings.Repeat(" ", 512<<10),
 	} {
 		if _, err := serve.ParseIslandFile([]byte(spoiled)); !errors.Is(err, serve.ErrIslandFile) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
@@ -103,6 +107,78 @@ func TestIslandFileOfAnotherFleet(t *testing.T) {
 		other := *fleet
 		spoil(&other)
 		if err := f.Matches(&other); !errors.Is(err, serve.ErrIslandFile) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+// A box takes a lost one's place, and then a third takes its: each node keeps the
+// addresses that it knows and learns those that it does not.
+func TestIslandFileAfterReplacements(t *testing.T) {
+	fleet, f := anIsland(3)
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	must(t, err)
+	fleet.Custodians, fleet.Quorum = [][]byte{public}, 1
+	succeed := func(f *serve.IslandFile, place, key byte) *serve.IslandFile {
+		t.Helper()
+		next := *f
+		lost, err := f.Boxes[place].ID()
+		must(t, err)
+		r := bundle.Replacement{Fleet: fleet.ID, Old: lost, New: bundle.Box{Key: bytes.Repeat([]byte{key}, wire.BoxKeyBytes), HSM: "soft"}}
+		statement, err := r.Statement()
+		must(t, err)
+		r.Signatures = []bundle.OrderSignature{{Signature: ed25519.Sign(private, statement)}}
+		certificate, err := r.Encode()
+		must(t, err)
+		next.Replacements = append(slices.Clone(f.Replacements), certificate)
+		next.Boxes = slices.Clone(f.Boxes)
+		next.Boxes[place] = serve.IslandBox{Box: r.New.ID().String(), Address: fmt.Sprintf("10.0.1.%d:1", key), Pin: fmt.Sprintf("%064x", int(key)+100)}
+		next.Box = next.Boxes[place].Box
+		return &next
+	}
+	first := succeed(f, 1, 7)
+	second := succeed(first, 1, 8)
+	own := *f
+	own.Boxes = slices.Clone(f.Boxes)
+	own.Boxes[2].Address = "10.9.9.9:9" // by another way
+	for _, newer := range []*serve.IslandFile{first, second} {
+		after, err := own.After(fleet, newer)
+		must(t, err)
+		if after.Box != f.Box || after.Boxes[0] != f.Boxes[0] || after.Boxes[1] != newer.Boxes[1] || after.Boxes[2] != own.Boxes[2] || len(after.Replacements) != len(newer.Replacements) {
+			t.Fatalf("%+v", after)
+		}
+		text, err := after.Encode()
+		must(t, err)
+		if again, err := serve.ParseIslandFile(text); err != nil || again.Matches(fleet) != nil {
+			t.Fatalf("%+v, %v", again, err)
+		}
+	}
+	mended := *first
+	mended.Boxes = slices.Clone(first.Boxes)
+	mended.Boxes[1].Address = "10.0.1.77:1"
+	after, err := own.After(fleet, first)
+	must(t, err)
+	if after, err = after.After(fleet, &mended); err != nil || after.Boxes[1].Address != "10.0.1.77:1" {
+		t.Fatalf("%+v, %v", after, err)
+	}
+	lost, unsigned, other := own, *first, succeed(f, 1, 9)
+	lost.Box = f.Boxes[1].Box
+	unsigned.Replacements = [][]byte{bytes.Clone(first.Replacements[0])}
+	unsigned.Replacements[0][len(unsigned.Replacements[0])-1] ^= 1
+	for want, refused := range map[string]func() (*serve.IslandFile, error){
+		"Turn it off":        func() (*serve.IslandFile, error) { return lost.After(fleet, first) },
+		"has no certificate": func() (*serve.IslandFile, error) { return own.After(fleet, f) },
+		"does not hold":      func() (*serve.IslandFile, error) { return own.After(fleet, &unsigned) },
+		"it does not have":   func() (*serve.IslandFile, error) { return first.After(fleet, other) },
+		"of the newest box":  func() (*serve.IslandFile, error) { return second.After(fleet, first) },
+		"lacks box": func() (*serve.IslandFile, error) {
+			g := *first
+			g.Boxes = f.Boxes
+			g.Box = f.Box
+			return own.After(fleet, &g)
+		},
+	} {
+		if _, err := refused(); !errors.Is(err, serve.ErrIslandFile) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
