@@ -138,7 +138,7 @@ func (s spoken) enter(v *Vault) {
 	p.out, p.answered, p.setup = s.session, s.setup.Offered, s.frame
 	v.out.Sends = append(v.out.Sends, wire.Send{To: p.box, Bytes: s.frame})
 	if s.offer.Boot != p.inBoot {
-		p.deaf = true // it started anew, and does not know its session any more
+		p.in, p.deaf = nil, true // it started anew, and does not know its session any more
 	}
 }
 

@@ -127,7 +127,7 @@ func (g *group) sameReport(r wire.IslandReport) bool {
 	same := r.Box == o.Box && r.Role == o.Role && r.Leader == o.Leader && r.Term == o.Term && r.RootAt == o.RootAt &&
 		r.Epoch == o.Epoch && r.Shown == o.Shown && r.Group == o.Group && r.Changing == o.Changing && len(r.Boxes) == len(o.Boxes)
 	for i := range r.Boxes {
-		same = same && r.Boxes[i].Member == o.Boxes[i].Member && r.Boxes[i].Role == o.Boxes[i].Role && r.Boxes[i].Heard == o.Boxes[i].Heard
+		same = same && r.Boxes[i].Box == o.Boxes[i].Box && r.Boxes[i].Member == o.Boxes[i].Member && r.Boxes[i].Role == o.Boxes[i].Role && r.Boxes[i].Heard == o.Boxes[i].Heard
 	}
 	return same
 }

@@ -235,6 +235,9 @@ func TestReplacedBox(t *testing.T) {
 		f.start(b.Name)
 	}
 	f.coldStart("first.json", "amber", "birch", "cedar", "dogwood", "elm")
+	for _, b := range f.plan.Boxes {
+		f.takePart(b.Name, 4) // who has no vote yet can not be lost without loss
+	}
 	payload := client.Payload{Key: client.NewKey(), RepositoryID: []byte("0123456789abcdef"), RepositoryURL: "file:/srv/backup"}
 	if _, err := f.client("amber").Register(t.Context(), "the right password", payload); err != nil {
 		t.Fatal(err)

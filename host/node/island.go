@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"strongroom/protocol/wire"
 )
@@ -14,8 +13,6 @@ import (
 const (
 	receivedMax      = 4096     // messages of other boxes that wait for ours; the oldest goes
 	receivedBytesMax = 32 << 20 // of them, likewise
-
-	tick = wire.TickMillis * time.Millisecond
 )
 
 // Errors of a node whose box is one of several.
@@ -38,22 +35,6 @@ type Peers interface {
 	Ask(ctx context.Context, to wire.BoxID, sealed []byte) (reply wire.Reply, leader wire.BoxID, err error)
 	// Up are the boxes whose nodes can be asked.
 	Up() []wire.BoxID
-}
-
-// clock counts the Raft clock's ticks by the monotonic clock.
-type clock struct{ last time.Time }
-
-// take gives the ticks since the last call, at most wire.TicksMax: a process
-// that stood still has no time to make up. A burst of ticks would have it call
-// an election before it has read what came meanwhile.
-func (c *clock) take(now time.Time) uint32 {
-	n := now.Sub(c.last) / tick
-	if n > wire.TicksMax {
-		c.last = now
-		return wire.TicksMax
-	}
-	c.last = c.last.Add(n * tick)
-	return uint32(n)
 }
 
 // Receive takes a message of another box for this one. It never waits: while

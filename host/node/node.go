@@ -75,6 +75,7 @@ type Node struct {
 	now      func() time.Time
 	tick     *time.Ticker
 	clock    clock
+	calendar calendar    // of the feeder alone
 	released atomic.Bool // the box holds nobody any more
 
 	slots    chan struct{}     // one token for each request inside the box, also when its caller left
@@ -170,7 +171,7 @@ func (n *Node) feed() {
 				more = false
 			}
 		}
-		in.NowMillis = uint64(n.now().UnixMilli())
+		in.NowMillis = uint64(n.calendar.tell(n.now().Round(0), time.Now()).UnixMilli()) // without the monotonic reading
 		in.Durable = n.durable.Load()
 		in.Stopping = n.released.Load()
 		if n.alerts != nil {

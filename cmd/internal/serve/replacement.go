@@ -61,11 +61,13 @@ func (s *Server) takeReplacement(newer *IslandFile) error {
 	return nil
 }
 
-// strangers are the boxes that the island agreed on, and of which this node's
-// file does not tell: it was down when one took a lost one's place.
-func (r *roster) strangers(report *wire.IslandReport) (ids []wire.BoxID) {
-	if report == nil {
-		return nil
+// stranger is a box that the island agreed on, as this box or another says, and
+// of which this node's file does not tell: it was down when one took a lost
+// one's place.
+func (r *roster) stranger(v view) (id wire.BoxID, found bool) {
+	reports := []*wire.IslandReport{v.own}
+	for _, p := range v.byPeer { // its own does not hear the others where the new one leads
+		reports = append(reports, p.Report)
 	}
 	gone := map[wire.BoxID]bool{} // the island may not have agreed on it yet
 	for _, b := range r.Replacements {
@@ -73,10 +75,15 @@ func (r *roster) strangers(report *wire.IslandReport) (ids []wire.BoxID) {
 			gone[c.Old] = true
 		}
 	}
-	for _, b := range report.Boxes {
-		if _, known := r.box(b.Box); !known && !gone[b.Box] {
-			ids = append(ids, b.Box)
+	for _, report := range reports {
+		if report == nil {
+			continue
+		}
+		for _, b := range report.Boxes {
+			if _, known := r.box(b.Box); !known && !gone[b.Box] {
+				return b.Box, true
+			}
 		}
 	}
-	return ids
+	return id, false
 }

@@ -45,10 +45,12 @@ type ReportBox struct {
 	Member uint64 `json:"member,string"` // its Raft identity; 0: not in the configuration
 	Role   string `json:"role"`
 	Match  uint64 `json:"match"` // Raft index; 0 where only the leader knows
-	Heard  bool   `json:"heard"`
+	Heard  bool   `json:"heard"` // the boxes have a session, and the nodes are connected
 }
 
-func reportOf(r *wire.IslandReport, name func(wire.BoxID) string) Report {
+// reportOf gives it. A box hears whom its sessions let it: of one that is gone
+// the nodes' lines tell (view).
+func reportOf(r *wire.IslandReport, v view, name func(wire.BoxID) string) Report {
 	report := Report{
 		Box: r.Box.String(), Name: name(r.Box), Role: r.Role.String(), Term: r.Term, Commit: r.Commit, Applied: r.Applied,
 		Root: hex.EncodeToString(r.Root[:]), RootAt: r.RootAt, Epoch: r.Epoch,
@@ -61,7 +63,7 @@ func reportOf(r *wire.IslandReport, name func(wire.BoxID) string) Report {
 		report.Run = hex.EncodeToString(r.Group[:])
 	}
 	for _, b := range r.Boxes {
-		report.Boxes = append(report.Boxes, ReportBox{b.Box.String(), name(b.Box), b.Member, b.Role.String(), b.Match, b.Heard})
+		report.Boxes = append(report.Boxes, ReportBox{b.Box.String(), name(b.Box), b.Member, b.Role.String(), b.Match, b.Box == r.Box || v.heard(b.Box)})
 	}
 	return report
 }
@@ -75,7 +77,7 @@ func (s *Server) handleIsland(mux *http.ServeMux, n *node.Node) {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(reportOf(r, s.island.Load().name))
+		_ = json.NewEncoder(w).Encode(reportOf(r, newView(r.Box, r, s.peers.Status()), s.island.Load().name))
 	})
 	// Whoever can post here starts nothing: the box looks for the custodians'
 	// signatures, and for its own fresh boot under them.

@@ -122,8 +122,8 @@ func (s *Server) islandStatus(status *Status, island *roster) {
 		status.Boxes = append(status.Boxes, row)
 	}
 	status.Warning = warning(status.Boxes)
-	if strangers := island.strangers(view.own); len(strangers) > 0 {
-		status.Warning = fmt.Sprintf("box %s took a lost one's place, and this node does not know where it is. Send it the new box's %s: strongroomd ceremony admit", strangers[0], IslandFileName)
+	if stranger, found := island.stranger(view); found {
+		status.Warning = fmt.Sprintf("box %s took a lost one's place, and this node does not know where it is. Send it the new box's %s: strongroomd ceremony admit", stranger, IslandFileName)
 	}
 }
 
