@@ -40,7 +40,7 @@ func (s *session) makeWrapped(wrapMechanism uint) (blob, public []byte, err erro
 	if err != nil {
 		return nil, nil, err
 	}
-	inner, err := s.wrap(wrapMechanism, s.keys.wrap, private)
+	inner, err := s.wrap(wrapMechanism, s.keys.root().wrap, private)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -49,7 +49,7 @@ func (s *session) makeWrapped(wrapMechanism uint) (blob, public []byte, err erro
 	}
 	public = point.BytesCompressed()
 	body := keyBlob{uint32(wrapMechanism), public, inner}.body()
-	sum, err := s.sumBy(s.keys.wrapMAC, keyInput(body))
+	sum, err := s.sumBy(s.keys.root().wrapMAC, keyInput(body))
 	return append(body, sum...), public, err
 }
 
@@ -66,7 +66,7 @@ func (h *HSM) MultiplyWrapped(g hal.Group, wrapped, point []byte) (product []byt
 	err = h.use(func(s *session) error {
 		// The sum first: a swapped public element or a flipped byte gets no
 		// evaluation, and no riddle of the token's.
-		want, err := s.sumBy(s.keys.wrapMAC, keyInput(body))
+		want, err := s.sumBy(s.keys.root().wrapMAC, keyInput(body))
 		if err != nil {
 			return err
 		}
@@ -92,7 +92,7 @@ func (s *session) evaluate(number uint, k keyBlob, point []byte) (product []byte
 	if err != nil {
 		return nil, hal.ErrWrapped
 	}
-	private, err := s.unwrap(number, s.keys.wrap, k.wrapped, unwrapped)
+	private, err := s.unwrap(number, s.keys.root().wrap, k.wrapped, unwrapped)
 	if err != nil {
 		return nil, err
 	}

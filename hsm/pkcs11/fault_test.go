@@ -228,7 +228,7 @@ func TestLostWithin(t *testing.T) {
 	}
 	for name, call := range map[string]func(s *session, runs int) error{
 		"between unwrapping and deriving": func(s *session, runs int) error {
-			key, err := s.unwrap(WrapAESPad, s.keys.wrap, blob.wrapped, unwrapped)
+			key, err := s.unwrap(WrapAESPad, s.keys.root().wrap, blob.wrapped, unwrapped)
 			if err != nil {
 				return err
 			}
@@ -240,7 +240,7 @@ func TestLostWithin(t *testing.T) {
 			return first(err, s.destroy(key))
 		},
 		"between two derivations": func(s *session, runs int) error {
-			key, err := s.unwrap(WrapAESPad, s.keys.wrap, blob.wrapped, unwrapped)
+			key, err := s.unwrap(WrapAESPad, s.keys.root().wrap, blob.wrapped, unwrapped)
 			if err != nil {
 				return err
 			}
@@ -254,7 +254,7 @@ func TestLostWithin(t *testing.T) {
 				return err
 			}
 			lose(1, runs)
-			_, err = s.wrap(WrapAESPad, s.keys.seal, key)
+			_, err = s.wrap(WrapAESPad, s.keys.root().seal, key)
 			return first(err, s.destroy(key))
 		},
 		"between reading and writing the memory": func(s *session, runs int) error {

@@ -33,11 +33,23 @@ func memoryName(at int) string { return fmt.Sprintf("strongroom memory %d", at) 
 
 // keys are handles under one login.
 type keys struct {
-	mu            sync.Mutex // guards what follows
-	found         bool
+	mu    sync.Mutex // guards what follows
+	found bool
+	roots
+	named map[string]namedKey
+}
+
+// roots are the handles of the root keys. A ceremony has them looked up anew
+// while other goroutines use them.
+type roots struct {
 	wrap, wrapMAC object // of OPRF keys; wrapMAC is mac in an island of one
 	seal, mac     object
-	named         map[string]namedKey
+}
+
+func (k *keys) root() roots {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.roots
 }
 
 type namedKey struct {

@@ -278,10 +278,10 @@ func (h *HSM) Copy(with []byte) (copied []byte, key [hal.CopyKeyBytes]byte, err 
 // pack wraps all by the carrier.
 func (s *session) pack(number uint, carrier object, h luggageHeader, with []byte) (luggage []byte, err error) {
 	h.Version, h.Mechanism = luggageVersion, uint32(number)
-	if h.Wrap, err = s.wrap(number, carrier, s.keys.wrap); err != nil {
+	if h.Wrap, err = s.wrap(number, carrier, s.keys.root().wrap); err != nil {
 		return nil, err
 	}
-	if h.MAC, err = s.wrap(number, carrier, s.keys.wrapMAC); err != nil {
+	if h.MAC, err = s.wrap(number, carrier, s.keys.root().wrapMAC); err != nil {
 		return nil, err
 	}
 	named, err := s.movableNamed()

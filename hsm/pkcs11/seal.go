@@ -46,7 +46,7 @@ func (s *session) seal(wrapMechanism uint, aad, plaintext []byte) (sealed []byte
 		return nil, err
 	}
 	defer func() { err = first(err, s.destroy(key)) }()
-	wrapped, err := s.wrap(wrapMechanism, s.keys.seal, key)
+	wrapped, err := s.wrap(wrapMechanism, s.keys.root().seal, key)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (h *HSM) Open(aad, sealed []byte) (plaintext []byte, err error) {
 }
 
 func (s *session) unseal(number uint, blob sealedBlob, aad []byte) (plaintext []byte, err error) {
-	key, err := s.unwrap(number, s.keys.seal, blob.wrapped, unwrappedValueKey)
+	key, err := s.unwrap(number, s.keys.root().seal, blob.wrapped, unwrappedValueKey)
 	if err != nil {
 		return nil, err
 	}

@@ -60,7 +60,7 @@ func TestSecretsStayInside(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, key := range map[string]object{
-			"wrap": s.keys.wrap, "seal": s.keys.seal, "mac": s.keys.mac, "ake": k.private, "box": signs.private, "epoch": epoch.object,
+			"wrap": s.keys.root().wrap, "seal": s.keys.root().seal, "mac": s.keys.root().mac, "ake": k.private, "box": signs.private, "epoch": epoch.object,
 		} {
 			for kind, want := range map[uint]byte{
 				p11.CKA_SENSITIVE: 1, p11.CKA_ALWAYS_SENSITIVE: 1, p11.CKA_EXTRACTABLE: 0, p11.CKA_NEVER_EXTRACTABLE: 1, p11.CKA_PRIVATE: 1,
@@ -72,11 +72,11 @@ func TestSecretsStayInside(t *testing.T) {
 			if _, err := s.get(key, p11.CKA_VALUE); !isCode(err, p11.CKR_ATTRIBUTE_SENSITIVE) {
 				t.Errorf("%s: read: %v", name, err)
 			}
-			if _, err := s.wrap(WrapAESPad, s.keys.seal, key); !isCode(err, p11.CKR_KEY_UNEXTRACTABLE, p11.CKR_KEY_NOT_WRAPPABLE) {
+			if _, err := s.wrap(WrapAESPad, s.keys.root().seal, key); !isCode(err, p11.CKR_KEY_UNEXTRACTABLE, p11.CKR_KEY_NOT_WRAPPABLE) {
 				t.Errorf("%s: wrapped: %v", name, err)
 			}
 		}
-		for _, key := range []object{s.keys.wrap, s.keys.seal, epoch.object} { // so no copy and no change lifts their rule
+		for _, key := range []object{s.keys.root().wrap, s.keys.root().seal, epoch.object} { // so no copy and no change lifts their rule
 			for _, kind := range []uint{p11.CKA_COPYABLE, p11.CKA_MODIFIABLE} {
 				if got, err := s.get(key, kind); err != nil || !bytes.Equal(got, []byte{0}) {
 					t.Errorf("attribute %#x: %v %v", kind, got, err)
@@ -87,16 +87,16 @@ func TestSecretsStayInside(t *testing.T) {
 		value, _, _, _ := parseSealed(sealed)
 		tries := map[string]func() (object, error){
 			"a wrapped key": func() (object, error) {
-				return s.unwrap(WrapAESPad, s.keys.wrap, blob.wrapped, privateKey(true, false,
+				return s.unwrap(WrapAESPad, s.keys.root().wrap, blob.wrapped, privateKey(true, false,
 					attribute(p11.CKA_CLASS, p11.CKO_PRIVATE_KEY), attribute(p11.CKA_KEY_TYPE, p11.CKK_EC), attribute(p11.CKA_TOKEN, false)))
 			},
 			"a value's key": func() (object, error) {
-				return s.unwrap(WrapAESPad, s.keys.seal, value.wrapped, template{
+				return s.unwrap(WrapAESPad, s.keys.root().seal, value.wrapped, template{
 					attribute(p11.CKA_CLASS, p11.CKO_SECRET_KEY), attribute(p11.CKA_KEY_TYPE, p11.CKK_AES), attribute(p11.CKA_TOKEN, false),
 					attribute(p11.CKA_SENSITIVE, false), attribute(p11.CKA_EXTRACTABLE, true)})
 			},
 			"a copy without the rule": func() (object, error) {
-				o, err := h.login.module.ctx.CopyObject(s.handle, s.keys.wrap, template{attribute(p11.CKA_TOKEN, false)})
+				o, err := h.login.module.ctx.CopyObject(s.handle, s.keys.root().wrap, template{attribute(p11.CKA_TOKEN, false)})
 				return o, answered("C_CopyObject", err)
 			},
 		}
@@ -105,7 +105,7 @@ func TestSecretsStayInside(t *testing.T) {
 				t.Errorf("%s can be taken out: object %d", name, o)
 			}
 		}
-		if err := h.login.module.ctx.SetAttributeValue(s.handle, s.keys.wrap, template{attribute(p11.CKA_UNWRAP_TEMPLATE, []byte{})}); err == nil {
+		if err := h.login.module.ctx.SetAttributeValue(s.handle, s.keys.root().wrap, template{attribute(p11.CKA_UNWRAP_TEMPLATE, []byte{})}); err == nil {
 			t.Error("the rule of the wrapping key can be lifted")
 		}
 	})

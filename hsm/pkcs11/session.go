@@ -124,7 +124,7 @@ var sharedX = template{
 }
 
 // sum is HMAC-SHA256 (RFC 2104) in the token.
-func (s *session) sum(input []byte) ([]byte, error) { return s.sumBy(s.keys.mac, input) }
+func (s *session) sum(input []byte) ([]byte, error) { return s.sumBy(s.keys.root().mac, input) }
 
 func (s *session) sumBy(key object, input []byte) ([]byte, error) {
 	if err := s.ctx.SignInit(s.handle, mechanism(p11.CKM_SHA256_HMAC, nil), key); err != nil {
