@@ -65,7 +65,7 @@ func (k *link) hold(s *stream) error {
 	k.mu.Lock()
 	k.line, k.since = l, time.Now()
 	k.mu.Unlock()
-	k.peers.config.Log.Info("connected to a peer", "box", k.box.ID, "name", k.box.Name, "address", k.box.Address)
+	k.peers.config.Log.Info("connected to a peer", "box", k.box.ID.String(), "name", k.box.Name, "address", k.box.Address)
 
 	var ended sync.WaitGroup
 	var wrote error
@@ -96,7 +96,7 @@ func (k *link) lost(why error) {
 		k.peers.gone(k.box.ID)
 	}
 	if k.ctx.Err() == nil && (was || before == nil || before.Error() != why.Error()) {
-		k.peers.config.Log.Warn("not connected to a peer; it is tried again", "box", k.box.ID, "name", k.box.Name, "address", k.box.Address, "error", why)
+		k.peers.config.Log.Warn("not connected to a peer; it is tried again", "box", k.box.ID.String(), "name", k.box.Name, "address", k.box.Address, "error", why)
 	}
 }
 

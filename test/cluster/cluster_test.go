@@ -29,8 +29,8 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// found makes an island and starts it.
-func found(t *testing.T, boxes int, seed uint64) *island.Island {
+// found makes an island and starts it, with flags of ours for each serve.
+func found(t *testing.T, boxes int, seed uint64, flags ...string) *island.Island {
 	t.Helper()
 	strongroomd, err := program()
 	if err != nil {
@@ -49,7 +49,7 @@ func found(t *testing.T, boxes int, seed uint64) *island.Island {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	i, err := island.Found(island.Config{Program: strongroomd, Dir: dir, Boxes: boxes, Rules: fleetRules, Network: network, Say: t.Logf})
+	i, err := island.Found(island.Config{Program: strongroomd, Dir: dir, Boxes: boxes, Flags: flags, Rules: fleetRules, Network: network, Say: t.Logf})
 	if err != nil {
 		t.Fatal(err)
 	}
