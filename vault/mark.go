@@ -161,12 +161,12 @@ func (g *group) boxReports(v *Vault) (reports []wire.BoxReport) {
 		}
 	}
 	for _, b := range g.boxes {
-		r := wire.BoxReport{Box: b.ID(), Heard: b.ID() == g.self}
+		r, is := wire.BoxReport{Box: b.ID(), Heard: b.ID() == g.self}, g.member
 		if p := g.peerOf(r.Box); p != nil {
-			r.Heard = p.up()
+			r.Heard, is = p.up(), p.inMember
 		}
 		for _, m := range append(append([]uint64(nil), g.conf.Learners...), g.conf.Voters...) {
-			if g.members[m] != r.Box {
+			if g.members[m] != r.Box || is != 0 && is != m { // it started anew: that voter is no more
 				continue
 			}
 			r.Member, r.Match, r.Role = m, match[m], wire.RoleLearner

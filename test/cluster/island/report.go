@@ -78,7 +78,8 @@ func (i *Island) Leader() (leader *Box) {
 }
 
 // Settled: a leader sees every box of the island as a voter that is close
-// behind.
+// behind, and so does each box itself: one that has just started may still be
+// taken for the voter that it was before.
 func (i *Island) Settled() bool {
 	leader := i.Leader()
 	if leader == nil {
@@ -92,6 +93,12 @@ func (i *Island) Settled() bool {
 	for _, b := range r.Boxes {
 		if b.Member != "0" && (b.Role == "follower" || b.Role == "leader") && (b.Box == r.Box || b.Heard && b.Match+settledBehind >= r.Commit) {
 			voters++
+		}
+	}
+	for _, b := range i.Box {
+		own, err := b.Report()
+		if err != nil || own.Role != "follower" && own.Role != "leader" {
+			return false
 		}
 	}
 	return voters == len(i.Box)
