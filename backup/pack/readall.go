@@ -15,6 +15,8 @@ import (
 const (
 	readWorkers = 3         // packs being read at once
 	gapBytesMax = 512 << 10 // unneeded bytes read to save a request
+
+	bufferBytesMax = 8 << 20 // made ahead of need, whatever an index says of sizes
 )
 
 // wanted is one segment to read.
@@ -52,12 +54,13 @@ func (r *Repo) ReadAll(ctx context.Context, ids []ID, use func(id ID, plaintext 
 	defer cancel(nil)
 	spans, unknown := r.plan(ids)
 	work := make(chan span)
+	room := largest(spans)
 	var mu sync.Mutex
 	var damage []*Damage // guarded by mu
 	var readers sync.WaitGroup
 	for range min(readWorkers, len(spans)) {
 		readers.Go(func() {
-			var buf []byte // used again for each span
+			buf := make([]byte, 0, room) // used again for each span
 			for s := range work {
 				var d []*Damage
 				var err error
@@ -122,6 +125,15 @@ func (r *Repo) plan(ids []ID) (spans []span, unknown []error) {
 		spans = append(spans, cut(p, byPack[p])...)
 	}
 	return spans, unknown
+}
+
+// largest is the room that any of the spans needs, in bytes: a reader that took
+// what it needs next would leave a smaller buffer as garbage each time.
+func largest(spans []span) (room int) {
+	for _, s := range spans {
+		room = max(room, int(s.end-s.start))
+	}
+	return min(room, bufferBytesMax)
 }
 
 func byOffset(a, b wanted) int { return cmp.Compare(a.at.offset, b.at.offset) }
