@@ -27,6 +27,24 @@ type Sweeper interface {
 	Sweep(ctx context.Context) error
 }
 
+// Nearby is a store of which a request costs no more than the bytes that it
+// reads: a folder of this machine.
+type Nearby interface{ Nearby() }
+
+// Near tells whether a store is Nearby, or the one that it is wrapped around.
+func Near(s Store) bool {
+	for {
+		if _, near := s.(Nearby); near {
+			return true
+		}
+		w, ok := s.(wrapper)
+		if !ok {
+			return false
+		}
+		s = w.Unwrap()
+	}
+}
+
 // wrapper is a store around another one.
 type wrapper interface{ Unwrap() Store }
 

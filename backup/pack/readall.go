@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 
@@ -15,6 +16,11 @@ import (
 const (
 	readWorkers = 3         // packs being read at once
 	gapBytesMax = 512 << 10 // unneeded bytes read to save a request
+
+	// nearSpanBytes is what is read at once from a store that is near: a
+	// request saves nothing there, and what is read stays in the processor's
+	// cache until it is opened.
+	nearSpanBytes = 512 << 10
 
 	bufferBytesMax = 8 << 20 // made ahead of need, whatever an index says of sizes
 )
@@ -121,8 +127,12 @@ func (r *Repo) plan(ids []ID) (spans []span, unknown []error) {
 		}
 		byPack[p.pack] = append(byPack[p.pack], wanted{id, p})
 	}
+	most := uint32(math.MaxUint32)
+	if store.Near(r.st) {
+		most = nearSpanBytes
+	}
 	for _, p := range order {
-		spans = append(spans, cut(p, byPack[p])...)
+		spans = append(spans, cut(p, byPack[p], most)...)
 	}
 	return spans, unknown
 }
@@ -138,12 +148,12 @@ func largest(spans []span) (room int) {
 
 func byOffset(a, b wanted) int { return cmp.Compare(a.at.offset, b.at.offset) }
 
-// cut joins segments of one pack that lie close together.
-func cut(p *packInfo, segments []wanted) (spans []span) {
+// cut joins segments of one pack that lie close together, up to most bytes.
+func cut(p *packInfo, segments []wanted, most uint32) (spans []span) {
 	slices.SortFunc(segments, byOffset)
 	for _, s := range segments {
 		end := s.at.offset + s.at.sealed
-		if n := len(spans); n > 0 && s.at.offset-spans[n-1].end <= gapBytesMax {
+		if n := len(spans); n > 0 && s.at.offset-spans[n-1].end <= gapBytesMax && end-spans[n-1].start <= most {
 			spans[n-1].end = end
 			spans[n-1].segments = append(spans[n-1].segments, s)
 			continue

@@ -54,6 +54,9 @@ func Open(root string) (*Store, error) {
 	return s, s.sweep()
 }
 
+// Nearby: store.Nearby.
+func (s *Store) Nearby() {}
+
 // Get reads a part of a file.
 func (s *Store) Get(ctx context.Context, name string, offset, length int64) ([]byte, error) {
 	return s.GetInto(ctx, name, offset, length, nil)

@@ -14,6 +14,7 @@ import (
 	"strongroom/store"
 	"strongroom/store/contract"
 	"strongroom/store/dir"
+	"strongroom/store/mem"
 	"strongroom/store/storetest"
 )
 
@@ -33,6 +34,17 @@ func TestContract(t *testing.T) {
 		folder := t.TempDir() + "/made/later"
 		return func() (store.Store, error) { return dir.Open(folder) }
 	})
+}
+
+// A folder is near, however it is wrapped; what is behind a line is not.
+func TestNear(t *testing.T) {
+	s := mustOpen(t, t.TempDir())
+	if !store.Near(s) || !store.Near(store.Retry(s, nil)) {
+		t.Error("a folder is not near")
+	}
+	if store.Near(store.Retry(mem.New(), nil)) {
+		t.Error("a store that does not say so is near")
+	}
 }
 
 // Looking does not make the folder; the first Put does, for its owner only.
