@@ -56,6 +56,7 @@ type group struct {
 	members   map[uint64]wire.BoxID
 	replaced  [][]byte // certificates (replace.go)
 	wanted    [][]byte // shown by this host, and not agreed on yet
+	unsettled bool     // boxes does not count all of wanted
 	changedAt uint64   // the last change of conf
 	savedAt   uint64   // what the newest checkpoint stands for
 	queue     []*applying
@@ -133,6 +134,9 @@ func (g *group) hear(v *Vault, in wire.In) {
 			g.campaign(v)
 		}
 		g.greet(v)
+	}
+	if g.unsettled && g.free() { // there may be no leader any more, but by an order that counts the new box
+		g.must(v, g.settle(v, g.replaced))
 	}
 	if len(in.Order) > 0 {
 		g.order(v, in.Order)

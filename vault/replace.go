@@ -25,7 +25,7 @@ func (g *group) settle(v *Vault, agreed [][]byte) error {
 	if !slices.ContainsFunc(boxes, func(b bundle.Box) bool { return b.ID() == g.self }) {
 		return ErrIdentity
 	}
-	g.boxes, g.replaced, g.wanted = boxes, agreed, shown
+	g.boxes, g.replaced, g.wanted, g.unsettled = boxes, agreed, shown, false
 	var peers []*peer
 	for _, b := range boxes {
 		id := b.ID()
@@ -90,9 +90,7 @@ func (c replacementChecked) enter(v *Vault) {
 	g := v.group
 	if c.err == nil && !among(g.certificates(), c.certificate) {
 		g.wanted = append(g.wanted, bytes.Clone(c.certificate))
-		if g.free() { // there may never be a leader again but by an order that counts the new box
-			g.must(v, g.settle(v, g.replaced))
-		}
+		g.unsettled = true
 	}
 }
 
