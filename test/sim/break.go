@@ -71,13 +71,24 @@ func (s *Sim) fails(b *box) {
 		return hsmtest.Fault{}
 	})
 	life := b.life
-	s.after(2*time.Second, func() {
+	over := func() {
 		if b.life == life { // it took no harm
 			b.holder.Judge(nil)
 			b.mayStop = false
 		}
+	}
+	s.after(2*time.Second, func() {
+		if left > 0 {
+			over()
+		} else {
+			s.after(heard, over)
+		}
 	})
 }
+
+// heard is how long it may take until a box hears of a lost call: it was paused
+// meanwhile.
+const heard = 5 * time.Second
 
 // wipes gives a box an empty disk.
 func (s *Sim) wipes(b *box) {
