@@ -159,11 +159,25 @@ func (g *group) restore(v *Vault, disk wire.Disk, anchor ledger.Anchor) error {
 		return err
 	}
 	v.durable, v.anchored = v.ledger.Head().Index, v.ledger.Head()
-	if reached && g.member != 0 && g.conf.Has(g.member) && g.rollbackProof() {
+	if reached && g.member != 0 && g.wasLetIn() && g.rollbackProof() {
 		g.start.ID, g.resumes = g.member, true
 		return nil
 	}
 	return g.newMember(v)
+}
+
+// wasLetIn tells whether the island has this member, as of the checkpoint or of
+// a change after it that is known to be committed. Only a newer one of this same
+// box takes it out again.
+func (g *group) wasLetIn() bool {
+	return g.conf.Has(g.member) || slices.ContainsFunc(g.start.Entries, func(e consensus.Entry) bool {
+		if !e.IsChange() || e.Index > g.start.State.Commit {
+			return false
+		}
+		var m membership
+		c, err := consensus.DecodeChange(e)
+		return err == nil && wire.Decode(c.Context, &m) == nil && m.Member == g.member
+	})
 }
 
 func (g *group) newMember(v *Vault) error {

@@ -153,3 +153,32 @@ func TestReplacedLeaderIsSilent(t *testing.T) {
 	})
 	a.check()
 }
+
+// A box that came back with an old disk, and was let in again, is who it is now
+// also after the next power cut of all, before any checkpoint: else a second
+// lost disk would leave one of three, and only custodians could help.
+func TestLetInAgainResumes(t *testing.T) {
+	s, leader, others := directed(t)
+	first, second := others[0], others[1]
+	old := first.backup()
+	a := s.newAccount()
+	a.does(t, "register", func(c *client) { c.register("a password", "a key") })
+	first.crash()
+	first.putBack(old)
+	first.restart()
+	s.must(t, "all vote again", func() bool { return s.all((*box).votes) })
+	for _, b := range s.boxes {
+		b.crash()
+	}
+	second.disk = newDisk()
+	for _, b := range s.boxes {
+		b.restart()
+	}
+	s.must(t, "the two of them choose a leader", func() bool {
+		return leader.report.Leader != (wire.BoxID{}) && leader.report.Leader == first.report.Leader
+	})
+	s.must(t, "all vote again", func() bool { return s.all((*box).votes) })
+	if s.Counts.ColdStarts != 1 {
+		t.Errorf("custodians were needed %d times", s.Counts.ColdStarts)
+	}
+}
