@@ -91,6 +91,7 @@ var bugs = []bug{
 	{"forget what was committed, and so who the members are", "vault/internal/consensus/journaled.go", "min(l.state.Commit, l.last())", "min(0, l.last())", "test/sim", "TestSeeds", false},
 	{"resume as who it was with a disk that can be put back", "vault/journal.go", "return b.Rollback != rollbackFile", "return true", "test/sim", "TestRollbacks", false},
 	{"resume without the term and the vote", "vault/journal.go", "s.State = *r.State", "s.State.Commit = r.State.Commit", "test/sim", "TestVoteOutlivesItsBox", false},
+	{"resume only as a member that the checkpoint has", "vault/journal.go", "g.wasLetIn() &&", "g.conf.Has(g.member) &&", "test/sim", "TestLetInAgainResumes", false},
 	{"answer before a majority confirms the lead", "vault/confirm.go", "g.must(v, g.raft.Confirm(g.batch))", "g.release(v, g.batch)", "test/sim", "TestReplacedLeaderIsSilent", false},
 	{"let a box in before all know whose place it has", "vault/member.go", "if len(g.wanted) > 0 {", "if false {", "vault", "TestShownReplacement", false},
 	{"let a host's certificate go before the one that the island agreed on", "vault/replace.go", "if err != nil { // it agreed on another box", "if false { //", "vault", "TestShownReplacement", false},
