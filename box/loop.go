@@ -67,6 +67,9 @@ func (b *Box) gather(in *vault.Input) {
 				in.Order = more.Order
 			}
 			in.Replacement = more.Replacement
+			if more.Layouts != nil {
+				in.Layouts = more.Layouts
+			}
 			in.Received = append(in.Received, more.Received...)
 		case r := <-b.done:
 			in.Done = append(in.Done, r)

@@ -52,7 +52,7 @@ func (v *Vault) alert(index uint64, h *held, events []wire.Event) {
 		return
 	}
 	for _, e := range events {
-		v.alerts.told = append(v.alerts.told, told{index, alertOf(h.account, &h.record, e, v.policy)})
+		v.alerts.told = append(v.alerts.told, told{index, alertOf(h.account, &h.record, e, v.policyOf(h.account))})
 	}
 	if over := len(v.alerts.told) - alertsHeldMax; over > 0 {
 		v.alerts.told = v.alerts.told[over:]

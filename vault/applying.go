@@ -121,6 +121,8 @@ func (g *group) carryOut(v *Vault, a *applying) {
 		g.marked(v, a.payload)
 	case a.stamp.kind == stampReplacement:
 		g.replacedBy(v, a.payload)
+	case a.stamp.kind == stampLayout:
+		v.layouts.learn(v, a.payload)
 	case a.stamp.kind == stampCommand:
 		o := v.apply(a.entry.Index, a.record, &a.command)
 		if p, ours := g.pending[a.stamp.serial]; ours && a.stamp.boot == v.boot {

@@ -14,7 +14,7 @@ func (v *Vault) status(r *request) {
 		v.answer(r, wire.Answer{})
 		return
 	}
-	job := attestJob{request: r, report: r.record.record.Status(v.policy, v.nowMillis), nowMillis: v.nowMillis}
+	job := attestJob{request: r, report: r.record.record.Status(v.policyOf(r.account), v.nowMillis), nowMillis: v.nowMillis}
 	statement, err := job.report.Statement(v.fleet.ID, r.account, v.nowMillis)
 	if err != nil {
 		v.fail(err)

@@ -56,6 +56,8 @@ func (v *Vault) beginSave() {
 	s.checkpoint = ledger.Checkpoint{Serial: v.nextSerial(), Head: v.head, EpochMillis: v.saved.EpochMillis}
 	if v.group != nil {
 		v.group.enterCheckpoint(v, s)
+	} else {
+		s.checkpoint.Homes = v.layouts.kept
 	}
 	v.turn.enterCheckpoint(v, s)
 	v.saving, v.changed = s, nil
@@ -189,6 +191,6 @@ func (v *Vault) kept(serial uint64) {
 	v.saving, v.saved, v.savedMillis = nil, s.checkpoint, v.ownMillis
 	v.turn.keptCheckpoint(v, s)
 	if v.group != nil {
-		v.group.keptCheckpoint(s)
+		v.group.keptCheckpoint(v, s)
 	}
 }

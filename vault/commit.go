@@ -112,7 +112,7 @@ func (v *Vault) finish() {
 // apply carries out a committed command, the log's entry of that index.
 func (v *Vault) apply(index uint64, h *held, c *record.Command) record.Outcome {
 	before := h.record
-	after, o := c.Apply(before, v.policy)
+	after, o := c.Apply(before, v.policyOf(h.account))
 	if o.Changed {
 		h.record = after
 		v.touch(h)

@@ -36,10 +36,11 @@ type groupState struct {
 	State      consensus.State         `cbor:"3,keyasint"`
 	Applied    consensus.Position      `cbor:"4,keyasint"`
 	Conf       consensus.Configuration `cbor:"5,keyasint"`
-	Members    []membership            `cbor:"6,keyasint,omitempty"` // as Replaced beside the rest: see encodeState
-	Generation uint32                  `cbor:"7,keyasint,omitempty"` // of the tree's pages
-	Millis     uint64                  `cbor:"8,keyasint,omitempty"` // the agreed time
-	Replaced   [][]byte                `cbor:"9,keyasint,omitempty"` // certificates
+	Members    []membership            `cbor:"6,keyasint,omitempty"`  // as Replaced beside the rest: see encodeState
+	Generation uint32                  `cbor:"7,keyasint,omitempty"`  // of the tree's pages
+	Millis     uint64                  `cbor:"8,keyasint,omitempty"`  // the agreed time
+	Replaced   [][]byte                `cbor:"9,keyasint,omitempty"`  // certificates
+	Homes      []byte                  `cbor:"10,keyasint,omitempty"` // the fleet's layouts
 }
 
 // membership says whose a member is.
@@ -55,7 +56,7 @@ const membersMax = 3 * wire.BoxesMax
 func (g *group) state(v *Vault) groupState {
 	s := groupState{
 		Group: g.id, Member: g.member, State: g.start.State, Applied: g.applied, Conf: g.conf,
-		Generation: v.generation, Millis: v.nowMillis, Replaced: g.replaced,
+		Generation: v.generation, Millis: v.nowMillis, Replaced: g.replaced, Homes: v.layouts.kept,
 	}
 	if g.raft != nil {
 		s.State = g.raft.State()
@@ -123,6 +124,9 @@ func (g *group) take(v *Vault, s groupState) error {
 		g.members[m.Member] = m.Box
 	}
 	v.nowMillis = max(v.nowMillis, s.Millis)
+	if err := v.layouts.restore(s.Homes); err != nil {
+		return err
+	}
 	return g.settle(v, s.Replaced)
 }
 

@@ -76,11 +76,12 @@ func (g *group) enterCheckpoint(v *Vault, s *saving) {
 
 // keptCheckpoint gives back what a checkpoint stands for, but for what other
 // boxes may still need.
-func (g *group) keptCheckpoint(s *saving) {
+func (g *group) keptCheckpoint(v *Vault, s *saving) {
 	if s.state.Group != g.id {
 		return // begun before the box joined another run
 	}
 	at := s.state.Applied
+	v.layouts.saved = s.state.Homes
 	g.savedAt = at.Index
 	before := at.Index - min(at.Index, logSlack)
 	if g.forcing && at.Index > g.forced {

@@ -85,6 +85,11 @@ func (v *Vault) restoreCheckpoint(h hal.HAL, disk wire.Disk, anchor ledger.Ancho
 	if anchor.Head.Index < v.saved.Head.Index && !anchor.First && v.group == nil {
 		return fmt.Errorf("%w: the HSM's memory stands at entry %d, the checkpoint at %d: the memory was put back", ledger.ErrRollback, anchor.Head.Index, v.saved.Head.Index)
 	}
+	if v.group == nil {
+		if err := v.layouts.restore(v.saved.Homes); err != nil {
+			return err
+		}
+	}
 	v.head = v.saved.Head
 	v.ledger = ledger.New(v.fleet.ID, v.head, v.epochs, &v.island.Secret)
 	v.tree = tree.New(v.saved.Root)
@@ -185,12 +190,18 @@ func (v *Vault) decode(entries []wire.Entry, anchor ledger.Anchor) (commands []r
 func (v *Vault) redo(h hal.HAL, disk wire.Disk, commands []record.Command) error {
 	records := make([]*held, len(commands))
 	for i, c := range commands {
-		v.hold(c.Account, func(h *held) { records[i] = h })
+		if len(c.Homes) == 0 {
+			v.hold(c.Account, func(h *held) { records[i] = h })
+		}
 	}
 	if err := v.settle(h, disk); err != nil {
 		return err
 	}
 	for i, c := range commands {
+		if len(c.Homes) > 0 {
+			v.layouts.learn(v, c.Homes)
+			continue
+		}
 		v.apply(v.head.Index+1+uint64(i), records[i], &c)
 		v.unpin(records[i])
 	}

@@ -55,7 +55,7 @@ func (v *Vault) delete(r *request) {
 	d := r.first.Delete
 	command := record.Delete{Generation: d.Generation, Later: d.Later, NowMillis: v.nowMillis}
 	now := r.record.record
-	after, refused := command.Apply(now, v.policy)
+	after, refused := command.Apply(now, v.policyOf(r.account))
 	switch {
 	case refused != "" || after.Changes == now.Changes:
 		v.refuse(r, refused) // or, for a retry, the same answer again

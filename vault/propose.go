@@ -48,6 +48,7 @@ const (
 	stampBytes   = 16 + 8 + 8 + 1
 
 	stampReplacement = 'r'
+	stampLayout      = 'l'
 )
 
 func (s stamp) append(payload []byte) []byte {
@@ -63,7 +64,7 @@ func parseStamp(b []byte) (s stamp, payload []byte, err error) {
 		return s, nil, record.ErrCommand
 	}
 	s = stamp{ledger.Boot(b), binary.BigEndian.Uint64(b[16:]), binary.BigEndian.Uint64(b[24:]), b[32]}
-	if s.kind != stampCommand && s.kind != stampMark && s.kind != stampReplacement {
+	if s.kind != stampCommand && s.kind != stampMark && s.kind != stampReplacement && s.kind != stampLayout {
 		return s, nil, record.ErrCommand
 	}
 	return s, b[stampBytes:], nil

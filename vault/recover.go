@@ -18,7 +18,7 @@ func (v *Vault) recoverStart(r *request) {
 	debit := record.Debit{
 		Generation: start.Generation, Slot: start.Slot, KE1: sha256.Sum256(start.KE1), NowMillis: v.nowMillis,
 	}
-	_, verdict := debit.Apply(r.record.record, v.policy)
+	_, verdict := debit.Apply(r.record.record, v.policyOf(r.account))
 	switch {
 	case verdict.Refused != "":
 		v.refuse(r, verdict.Refused)
@@ -118,7 +118,7 @@ func (v *Vault) recoverFinish(r *request) {
 	}
 	refill := record.Refill{Generation: r.ticket.Generation, Slot: t.Slot, NowMillis: v.nowMillis}
 	now := r.record.record
-	after, refused := refill.Apply(now, v.policy)
+	after, refused := refill.Apply(now, v.policyOf(r.account))
 	switch {
 	case refused != "":
 		v.refuse(r, refused)

@@ -110,7 +110,11 @@ func (v *Vault) registerFinish(r *request) {
 	}
 	job := registrationJob{request: r, suite: v.suite, command: command}
 	now := r.record.record
-	if owner := now.Prover(f.Replaces); owner != nil && len(f.Signature) > 0 {
+	if len(f.Receipts) > 0 {
+		crossing, arrive := v.crossingOf(r.account, t.Generation, f.Receipts)
+		job.crossing, job.command.Arrive = &crossing, &arrive
+	}
+	if owner := now.Prover(f.Replaces, job.command.Arrive, v.policyOf(r.account)); owner != nil && len(f.Signature) > 0 {
 		job.owner, job.statement = owner, f.Statement(v.fleet.ID, r.account, t.Generation)
 	}
 	v.out.Jobs = append(v.out.Jobs, job)
@@ -124,6 +128,7 @@ type registrationJob struct {
 	command   record.Register
 	owner     *[wire.OwnerKeyBytes]byte // nil: nobody's signature helps
 	statement []byte
+	crossing  *crossing // nil: it brings no receipts
 }
 
 type registrationChecked struct {
@@ -138,6 +143,10 @@ func (j registrationJob) Run(h hal.HAL) Result {
 		c.refused = wire.CodeMalformed
 		return c
 	}
+	if j.crossing != nil && !j.crossing.holds() {
+		c.refused = wire.CodeReceipt
+		return c
+	}
 	if j.owner != nil {
 		check := ownerJob{owner: *j.owner, statement: j.statement, signature: j.request.second.RegisterFinish.Signature}
 		c.command.Proven = check.Run(h).(ownerChecked).ok
@@ -148,7 +157,7 @@ func (j registrationJob) Run(h hal.HAL) Result {
 func (c registrationChecked) enter(v *Vault) {
 	refused := c.refused
 	if refused == "" {
-		_, refused = c.command.Apply(c.request.record.record, v.policy)
+		_, refused = c.command.Apply(c.request.record.record, v.policyOf(c.request.account))
 	}
 	if refused != "" {
 		v.refuse(c.request, refused)

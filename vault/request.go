@@ -142,6 +142,10 @@ func (v *Vault) firstTrip(r *request) {
 		v.mark(r)
 	case r.first.Cancel != nil:
 		v.cancel(r)
+	case r.first.Depart != nil:
+		v.depart(r)
+	case r.first.Arrive != nil:
+		v.cross(r)
 	}
 }
 
@@ -192,7 +196,7 @@ func (v *Vault) answer(r *request, a wire.Answer) {
 	}
 	if r.record != nil {
 		if a.Status == nil { // a signed one says what was signed
-			a.Status = r.record.record.Status(v.policy, v.nowMillis)
+			a.Status = r.record.record.Status(v.policyOf(r.account), v.nowMillis)
 		}
 		v.unpin(r.record)
 		r.record = nil

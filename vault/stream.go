@@ -65,6 +65,7 @@ func (g *group) send(v *Vault, s consensus.Snapshot) {
 func (g *group) savedState(v *Vault, s consensus.Snapshot) groupState {
 	state := g.state(v)
 	state.Applied, state.Conf, state.Member, state.State = s.At, s.Members, 0, consensus.State{}
+	state.Homes = v.layouts.saved // what comes after it is in the log, under what was known then
 	return state
 }
 

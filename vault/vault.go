@@ -56,6 +56,7 @@ type Vault struct {
 	due        map[tree.Path]uint64 // -> record.DueMillis
 	soonest    uint64               // none of them is due before
 
+	layouts  layouts  // layout.go
 	alerts   alerts   // alert.go
 	watchers watchers // watch.go
 
@@ -124,6 +125,7 @@ func Open(h hal.HAL, rand io.Reader, document, sealedIsland []byte, disk wire.Di
 	if v.channel, err = v.island.channelKey(h); err != nil {
 		return nil, err
 	}
+	v.layouts = newLayouts(fleet, document)
 	if v.alerts, err = openAlerts(fleet); err != nil {
 		return nil, err
 	}
@@ -164,6 +166,8 @@ func (v *Vault) Step(in Input) Output {
 		done.enter(v)
 	}
 	v.expire()
+	v.layouts.show(v, in.Layouts)
+	v.layouts.propose(v)
 	v.endWatches(in.Stopping)
 	if v.group != nil {
 		v.group.run(v, in.Stopping)

@@ -26,8 +26,9 @@ type Home struct {
 	Status []byte `cbor:"2,keyasint"` // its status key
 }
 
-func newHomes(fleet wire.FleetID, founder Pin, status []byte) Homes {
-	return Homes{Fleet: fleet, Islands: []Home{{founder, status}}}
+// NewHomes is layout 0: the founder alone.
+func NewHomes(fleet wire.FleetID, founder Pin, status []byte) *Homes {
+	return &Homes{Fleet: fleet, Islands: []Home{{founder, status}}}
 }
 
 // place gives an island its bit.

@@ -50,7 +50,7 @@ func (w *world) joining(n byte) *Fleet {
 }
 
 func (w *world) pins(which ...int) (pins []Pin) {
-	h := newHomes(w.founder.ID, PinOf(w.documents[0]), nil)
+	h := NewHomes(w.founder.ID, PinOf(w.documents[0]), nil)
 	set := uint16(0)
 	for _, n := range which {
 		place := must(w.t, func() (int, error) { return h.place(PinOf(w.documents[n]), nil) })
@@ -201,7 +201,7 @@ func TestFlippedLayout(t *testing.T) {
 
 // The vectors were written by another program.
 func TestLayoutVectors(t *testing.T) {
-	h := newHomes(wire.FleetID{1}, Pin(bytes.Repeat([]byte{3}, 32)), nil)
+	h := NewHomes(wire.FleetID{1}, Pin(bytes.Repeat([]byte{3}, 32)), nil)
 	h.Islands = append(h.Islands, Home{Pin: Pin(bytes.Repeat([]byte{1}, 32))}, Home{Pin: Pin(bytes.Repeat([]byte{2}, 32))})
 	h.Sets = []uint16{0b011, 0b110}
 	statement := must(t, Layout{Fleet: h.Fleet, Number: 1, Before: h.Digest(0), Islands: h.Pins(1)}.Statement)
@@ -242,7 +242,7 @@ func TestLayoutVectors(t *testing.T) {
 
 // A new island takes its share from each, and nothing moves between others.
 func TestNewIslandTakesItsShare(t *testing.T) {
-	h := newHomes(wire.FleetID{1}, Pin{1}, nil)
+	h := NewHomes(wire.FleetID{1}, Pin{1}, nil)
 	for i := range 4 {
 		h.Islands = append(h.Islands, Home{Pin: Pin{byte(i + 2)}})
 		h.Sets = append(h.Sets, 1<<(i+2)-1)

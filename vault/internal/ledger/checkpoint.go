@@ -27,6 +27,7 @@ type Checkpoint struct {
 	Root        tree.Root
 	EpochMillis uint64 // when the newest epoch began, by the box's clock
 	Group       []byte // what several boxes agreed on beside records, and what this one must not forget; nil for one box
+	Homes       []byte // of one box, the fleet's layouts as it knows them; nil for none
 	Due         []Due  // at most as many as a checkpoint may hold: a walk over all records finds the rest
 }
 
@@ -53,6 +54,7 @@ type checkpointBody struct {
 	Leaves      uint64   `cbor:"5,keyasint"`
 	EpochMillis uint64   `cbor:"6,keyasint"`
 	Group       []byte   `cbor:"7,keyasint,omitempty"`
+	Homes       []byte   `cbor:"8,keyasint,omitempty"`
 }
 
 // Seal gives length (16 bit, big endian) || envelope || sealed, where the
@@ -63,7 +65,7 @@ func (c Checkpoint) Seal(rand io.Reader, fleet wire.FleetID, e Epochs) ([]byte, 
 		return nil, err
 	}
 	body, err := wire.Encode(checkpointBody{
-		c.Serial, c.Head.Index, c.Head.Hash, c.Root.Hash, c.Root.Leaves, c.EpochMillis, c.Group,
+		c.Serial, c.Head.Index, c.Head.Hash, c.Root.Hash, c.Root.Leaves, c.EpochMillis, c.Group, c.Homes,
 	})
 	if err != nil {
 		return nil, err
@@ -119,7 +121,7 @@ func parseCheckpoint(plaintext []byte) (Checkpoint, error) {
 	}
 	c := Checkpoint{
 		Serial: body.Serial, Head: Head{body.Index, body.Hash}, Root: tree.Root{Hash: body.Root, Leaves: body.Leaves},
-		EpochMillis: body.EpochMillis, Group: body.Group,
+		EpochMillis: body.EpochMillis, Group: body.Group, Homes: body.Homes,
 	}
 	for ; len(due) > 0; due = due[dueBytes:] {
 		c.Due = append(c.Due, Due{tree.Path(due), binary.BigEndian.Uint64(due[tree.PathBytes:])})

@@ -25,6 +25,12 @@ type Command struct {
 	Mark     *Mark     `cbor:"8,keyasint,omitempty"`
 	Cancel   *Cancel   `cbor:"9,keyasint,omitempty"`
 	Mature   *Mature   `cbor:"10,keyasint,omitempty"`
+	Depart   *Depart   `cbor:"11,keyasint,omitempty"`
+	Arrive   *Arrive   `cbor:"12,keyasint,omitempty"`
+
+	// Homes are the fleet's layouts (bundle.Homes), for all accounts: Account is
+	// empty, and no record changes.
+	Homes []byte `cbor:"13,keyasint,omitempty"`
 }
 
 // Outcome is what applying a command came to.
@@ -53,7 +59,7 @@ func DecodeCommand(b []byte) (Command, error) {
 
 func (c *Command) count() int {
 	n := 0
-	for _, set := range []bool{c.Register != nil, c.Debit != nil, c.Refill != nil, c.Delete != nil, c.Destroy != nil, c.Mark != nil, c.Cancel != nil, c.Mature != nil} {
+	for _, set := range []bool{c.Register != nil, c.Debit != nil, c.Refill != nil, c.Delete != nil, c.Destroy != nil, c.Mark != nil, c.Cancel != nil, c.Mature != nil, c.Depart != nil, c.Arrive != nil, len(c.Homes) > 0} {
 		if set {
 			n++
 		}
@@ -96,6 +102,10 @@ func (c *Command) carryOut(r Record, p Policy) (Record, Outcome) {
 		r, _ = c.Mature.Apply(r, p)
 	case c.Destroy != nil:
 		r, _ = c.Destroy.Apply(r)
+	case c.Depart != nil:
+		r, o.Refused = c.Depart.Apply(r, p)
+	case c.Arrive != nil:
+		r, o.Refused = c.Arrive.Apply(r, p)
 	}
 	o.Changed = r.Changes != before
 	return r, o

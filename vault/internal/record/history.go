@@ -15,6 +15,9 @@ func (c *Command) happened(before, after *Record) (kinds []wire.EventKind) {
 	add := func(k wire.EventKind) { kinds = append(kinds, k) }
 	came := after.Generation != before.Generation
 	ended := after.State != before.State && !after.live()
+	if c.Depart != nil || after.State == wire.StateArriving || after.Opened != before.Opened {
+		return c.moved(before, after)
+	}
 	switch {
 	case before.Pending == nil && after.Pending != nil && after.Pending.Register == nil:
 		add(wire.EventDeletionAsked)
@@ -42,6 +45,18 @@ func (c *Command) happened(before, after *Record) (kinds []wire.EventKind) {
 	return kinds
 }
 
+// moved says what became of an account between islands. A registration that
+// only waits for receipts is nothing yet.
+func (c *Command) moved(before, after *Record) (kinds []wire.EventKind) {
+	switch {
+	case after.Opened != before.Opened:
+		return []wire.EventKind{wire.EventArrived}
+	case c.Depart != nil && before.State != wire.StateDeparted:
+		return []wire.EventKind{wire.EventDeparted}
+	}
+	return nil
+}
+
 // nowMillis is the time that the command was proposed at, 0 for one that an
 // older program wrote without.
 func (c *Command) nowMillis() uint64 {
@@ -62,6 +77,10 @@ func (c *Command) nowMillis() uint64 {
 		return c.Cancel.NowMillis
 	case c.Mature != nil:
 		return c.Mature.NowMillis
+	case c.Depart != nil:
+		return c.Depart.NowMillis
+	case c.Arrive != nil:
+		return c.Arrive.NowMillis
 	}
 	return 0
 }

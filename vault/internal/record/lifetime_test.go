@@ -115,7 +115,7 @@ func TestOwnKeySetsNothingBack(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 	r, _ = Delete{Generation: gen(4)}.Apply(r, policy)
-	if p := r.Prover(nil); p == nil || *p != [32]byte{1} {
+	if p := r.Prover(nil, nil, Policy{}); p == nil || *p != [32]byte{1} {
 		t.Fatalf("the prover of the tombstone is %v", p)
 	}
 }

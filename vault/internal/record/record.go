@@ -18,6 +18,8 @@ type Policy struct {
 	Lifetime uint32 // wrong attempts of an account in all; 0 for no limit
 
 	ResetMillis uint64 // how long what nobody has proven a right to waits; 0: it is refused
+
+	Place Place // of the account; the one thing here that goes with layouts
 }
 
 // Record is what the vault keeps for one account. The zero value is an
@@ -25,7 +27,7 @@ type Policy struct {
 type Record struct {
 	State      wire.State      `cbor:"3,keyasint,omitempty"` // zero means StateNone
 	Generation wire.Generation `cbor:"4,keyasint,omitzero"`
-	Keys       *Keys           `cbor:"5,keyasint,omitempty"` // nil unless live or exhausted
+	Keys       *Keys           `cbor:"5,keyasint,omitempty"` // nil unless live, exhausted or arriving
 
 	// Slot counts the debits of the account in all its generations and never
 	// goes back. Forgiven is the slot up to which debits no longer count: the
@@ -61,6 +63,11 @@ type Record struct {
 	// Changes counts registrations, deletions and destructions. A
 	// registration names the count it started from.
 	Changes uint64 `cbor:"17,keyasint,omitempty"`
+
+	// Of a fleet of several islands.
+	Opened         uint64    `cbor:"20,keyasint,omitempty"` // see openedAt
+	Departed       *Departed `cbor:"21,keyasint,omitempty"` // the newest, while the account is closed here; never changed in place
+	ArrivingMillis uint64    `cbor:"22,keyasint,omitempty"` // since when a registration waits for receipts
 }
 
 // Keys is what a generation needs to answer. It is dropped as a whole.
@@ -115,6 +122,10 @@ func (r *Record) absent() wire.Code {
 		return wire.CodeDestroyed
 	case wire.StateDeleted:
 		return wire.CodeDeleted
+	case wire.StateDeparted:
+		return wire.CodeDeparted
+	case wire.StateArriving:
+		return wire.CodeArriving
 	default:
 		return wire.CodeNoRecord
 	}
@@ -126,7 +137,7 @@ func (r *Record) Status(p Policy, nowMillis uint64) *wire.StatusReport {
 		State: r.State, Generation: r.Generation, Slot: r.Slot, Limit: p.Attempts,
 		Wrong: uint32(r.spent()), WrongBefore: r.WrongBefore,
 		WrongEver: uint32(r.wrongEver()), LifetimeLimit: p.Lifetime, Marks: r.Marks, Pending: r.Pending.report(), Resets: r.Resets,
-		History: r.report(),
+		History: r.report(), Layout: p.Place.Layout, GuardedUntilMillis: r.guardedUntilMillis(p),
 	}
 	switch {
 	case r.State == 0:
@@ -138,6 +149,8 @@ func (r *Record) Status(p Policy, nowMillis uint64) *wire.StatusReport {
 		}
 	case r.State == wire.StateExhausted:
 		s.DestroyAtMillis = r.OpenUntilMillis
+	case r.State == wire.StateDeparted:
+		s.Departed = &wire.Departed{To: r.Departed.To, Layout: r.Departed.Layout, Generation: r.Departed.Generation}
 	}
 	return s
 }

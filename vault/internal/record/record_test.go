@@ -326,7 +326,7 @@ func (w *world) step() {
 		}
 		g.Reset, g.NowMillis = w.rng.IntN(3) > 0, w.now
 		signer := [32]byte{1 + byte(w.rng.IntN(20))} // sometimes one that owns something
-		if p := w.r.Prover(g.Replaces); p != nil {
+		if p := w.r.Prover(g.Replaces, nil, w.policy); p != nil {
 			g.Proven = *p == signer
 		}
 		w.register(g, signer)

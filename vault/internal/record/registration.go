@@ -15,6 +15,7 @@ type Register struct {
 	Changes    uint64           `cbor:"5,keyasint"`           // Record.Changes when the registration began
 	Reset      bool             `cbor:"6,keyasint,omitempty"` // without a proof, let it wait
 	NowMillis  uint64           `cbor:"7,keyasint,omitempty"` // a Reset waits from it
+	Arrive     *Arrive          `cbor:"8,keyasint,omitempty"` // with receipts, where the account is closed
 }
 
 // Apply registers. Over a live record it is compare and swap under the
@@ -32,8 +33,11 @@ type Register struct {
 //  5. The same with a key of one's own in between, whose proof would set the
 //     count back: only the root owner's does, and an unproven registration
 //     never becomes the root of an account that has one.
+//  6. Register a name here that is taken at another island: where the account
+//     is closed a registration waits for receipts of all islands that may hold it.
 func (g Register) Apply(r Record, p Policy) (Record, wire.Code) {
-	if r.live() && g.Generation == r.Generation && g.Keys.same(r.Keys) {
+	waits := r.State == wire.StateArriving && g.Arrive == nil
+	if (r.live() || waits) && g.Generation == r.Generation && g.Keys.same(r.Keys) {
 		return r, "" // a retry: the same answer again
 	}
 	if g.Reset && r.Pending.is(g) {
@@ -42,6 +46,12 @@ func (g Register) Apply(r Record, p Policy) (Record, wire.Code) {
 	switch {
 	case g.Changes != r.Changes:
 		return r, wire.CodeReplaces
+	case !r.live() && p.Place.Away:
+		return r, wire.CodeLayout
+	case !r.open(p.Place) && g.Arrive != nil:
+		return g.Arrive.open(r, p, g)
+	case !r.open(p.Place):
+		return g.wait(r, p)
 	case !r.live() && g.Replaces != nil:
 		return r, wire.CodeReplaces
 	case r.live() && g.Replaces == nil:
@@ -86,16 +96,23 @@ func (r *Record) inherit(g Register) {
 }
 
 // Prover is the key whose signature proves a registration that names what it
-// replaces: the live generation's owner, or, where nothing is live, the root.
+// replaces: the live generation's owner, or, where nothing is live, the root;
+// and of an account that the owner left, with receipts, or that waits for them.
 // Nil when there is none.
-func (r *Record) Prover(replaces *wire.Generation) *[32]byte {
+func (r *Record) Prover(replaces *wire.Generation, a *Arrive, p Policy) *[32]byte {
 	var owner [32]byte
+	keys := r.live() || r.State == wire.StateArriving
 	switch {
-	case r.live() && replaces != nil && *replaces == r.Generation:
+	case keys && replaces != nil && *replaces == r.Generation:
 		owner = r.Keys.Owner
-	case !r.live() && replaces == nil && r.Root != [32]byte{}:
+	case !r.live() && replaces == nil && a != nil && a.Last.Opened > r.openedAt(p.Place):
+		owner = a.Last.Root
+	case !r.live() && replaces == nil && a != nil && r.Departed.guarded(p, a.NowMillis):
+		owner = r.Departed.Owner
+	case !r.live() && replaces == nil:
 		owner = r.Root
-	default:
+	}
+	if owner == [32]byte{} { // a key of low order, under which anybody signs
 		return nil
 	}
 	return &owner

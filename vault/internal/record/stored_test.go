@@ -20,6 +20,9 @@ func fullest() Record {
 		State: wire.StateLive, Generation: gen(1), Keys: &keys, Slot: 1 << 40, Forgiven: 1<<40 - 3, KE1: [32]byte{6},
 		DebitedMillis: 1 << 41, OpenUntilMillis: 1 << 42, WrongBefore: 7, Past: 8, Root: [32]byte{9}, Resets: 10, Changes: 11,
 		Pending: &Pending{DueMillis: 12, Register: &Register{Generation: gen(2), Keys: keys, Replaces: &old, Proven: true, Changes: 13, Reset: true, NowMillis: 14}},
+		Opened:  3, ArrivingMillis: 15, Departed: &Departed{
+			To: pin(1), Layout: 16, Generation: gen(3), Before: wire.StateLive, Signed: true, Owner: [32]byte{17}, Left: gen(4), AtMillis: 18,
+		},
 	}
 	for i := range wire.HistoryMax {
 		r.History = append(r.History, wire.Event{Kind: wire.EventAttempts, Number: uint64(i) + 1, Count: 9, FirstMillis: 1 << 41, LastMillis: 1 << 42})

@@ -1,0 +1,145 @@
+package vault
+
+import (
+	"strongroom/protocol/bundle"
+	"strongroom/protocol/wire"
+	"strongroom/vault/hal"
+	"strongroom/vault/internal/ledger"
+	"strongroom/vault/internal/record"
+)
+
+const layoutTicks = 200 // a layout that is not through by then is proposed again
+
+// layouts is what the box knows of the fleet's islands (spec/layout.md).
+type layouts struct {
+	pin     bundle.Pin // of this island
+	founder bundle.Pin
+	homes   *bundle.Homes // what the island agreed on, as applied
+	kept    []byte        // the same, encoded; nil for nothing but layout 0
+	saved   []byte        // kept, as the newest checkpoint of an island of several has it
+
+	shown    *wire.Layouts // by the host, to be checked
+	checking bool
+	newer    []byte // checked, for the island to agree on; nil for none
+	notAgain uint64 // until that tick it is not proposed again
+}
+
+func newLayouts(fleet *bundle.Fleet, document []byte) layouts {
+	l := layouts{pin: bundle.PinOf(document), founder: fleet.Founder}
+	if l.founder == (bundle.Pin{}) {
+		l.founder = l.pin
+	}
+	l.homes = bundle.NewHomes(fleet.ID, l.founder, nil)
+	return l
+}
+
+// policyOf are the rules of one account: those of the fleet, and where it
+// belongs.
+func (v *Vault) policyOf(account string) record.Policy {
+	p, l := v.policy, &v.layouts
+	if l.kept == nil && l.founder == l.pin {
+		return p // the fleet has one island
+	}
+	home := l.homes.Home(account)
+	p.Place = record.Place{Layout: l.homes.Newest(), Home: home, Away: home != l.pin, Later: l.founder != l.pin}
+	return p
+}
+
+// show takes the host's word of the fleet's layouts, to be checked.
+func (l *layouts) show(v *Vault, shown *wire.Layouts) {
+	if shown != nil {
+		l.shown = shown
+	}
+	if l.shown != nil && !l.checking && uint64(len(l.shown.Layouts)) > l.homes.Newest() {
+		l.checking = true
+		v.out.Jobs = append(v.out.Jobs, layoutJob{*l.shown, l.founder, l.homes})
+		l.shown = nil
+	}
+}
+
+// layoutJob checks signatures.
+type layoutJob struct {
+	shown   wire.Layouts
+	founder bundle.Pin
+	known   *bundle.Homes
+}
+
+type layoutChecked struct{ newer []byte }
+
+// Run takes layouts of this fleet's founder only, and those only that go on
+// from what the island knows.
+func (j layoutJob) Run(hal.HAL) Result {
+	checked, err := bundle.CheckLayouts(j.shown)
+	if err != nil || checked.Founder() != j.founder || !checked.Follows(j.known) {
+		return layoutChecked{}
+	}
+	newer, err := checked.Encode()
+	if err != nil {
+		return layoutChecked{}
+	}
+	return layoutChecked{newer}
+}
+
+func (c layoutChecked) enter(v *Vault) {
+	v.layouts.checking = false
+	if c.newer != nil {
+		v.layouts.newer, v.layouts.notAgain = c.newer, 0
+	}
+}
+
+// propose has the island agree on what the host showed to this box.
+func (l *layouts) propose(v *Vault) {
+	g := v.group
+	switch {
+	case l.newer == nil:
+	case g == nil:
+		plaintext, err := record.Command{Homes: l.newer}.Encode()
+		if err != nil {
+			v.fail(err)
+			return
+		}
+		newer := l.newer
+		l.newer = nil
+		var heads []ledger.Head
+		heads = v.write([][]byte{plaintext}, func() {
+			v.head = heads[0]
+			l.learn(v, newer)
+		})
+	case g.settledLead() && g.ticks >= l.notAgain:
+		l.notAgain = g.ticks + layoutTicks
+		g.must(v, g.raft.Propose(stamp{v.boot, 0, v.nowMillis, stampLayout}.append(l.newer)))
+	}
+}
+
+// learn applies what the island agreed on. What does not go on from what it
+// knows, or is no newer, changes nothing: an island never knows less than it did.
+func (l *layouts) learn(v *Vault, agreed []byte) {
+	homes, err := bundle.DecodeHomes(agreed)
+	if err != nil {
+		v.fail(err)
+		return
+	}
+	if homes.Follows(l.homes) && homes.Newest() > l.homes.Newest() {
+		l.homes, l.kept = homes, agreed
+	}
+	if l.newer != nil {
+		if newer, err := bundle.DecodeHomes(l.newer); err != nil || newer.Newest() <= l.homes.Newest() {
+			l.newer = nil
+		}
+	}
+}
+
+// restore makes what a checkpoint, or another box's tree, was made under what
+// this box knows.
+func (l *layouts) restore(kept []byte) error {
+	l.saved = kept
+	if len(kept) == 0 {
+		l.homes, l.kept = bundle.NewHomes(l.homes.Fleet, l.founder, nil), nil
+		return nil
+	}
+	homes, err := bundle.DecodeHomes(kept)
+	if err == nil {
+		l.homes, l.kept = homes, kept
+	}
+	return err
+}
