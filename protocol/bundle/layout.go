@@ -72,7 +72,7 @@ func CheckLayouts(l wire.Layouts) (*Layouts, error) {
 		return nil, err
 	}
 	pin := PinOf(l.Founder)
-	known := &Layouts{newHomes(founder.ID, pin, founder.Status), map[Pin]*Fleet{pin: founder}}
+	known := &Layouts{*NewHomes(founder.ID, pin, founder.Status), map[Pin]*Fleet{pin: founder}}
 	if len(l.Layouts) > 0 {
 		if err := founder.founds(); err != nil {
 			return nil, err
