@@ -2,6 +2,7 @@ package vault
 
 import (
 	"crypto/sha256"
+	"slices"
 
 	"strongroom/protocol/bundle"
 	"strongroom/protocol/wire"
@@ -18,15 +19,13 @@ func (v *Vault) depart(r *request) {
 		v.departs(r, command)
 		return
 	}
-	v.out.Jobs = append(v.out.Jobs, ownerJob{
-		owner: by.Owner, statement: d.Statement(v.fleet.ID, r.account, by.Live), signature: d.Signature,
-		then: func(v *Vault, ok bool) {
-			if ok {
-				command.Live = by.Live
-			}
-			v.departs(r, command)
-		},
-	})
+	statement := d.Statement(v.fleet.ID, r.account, by.Live)
+	v.out.Jobs = append(v.out.Jobs, ownerJob(by.Owner, statement, d.Signature, func(v *Vault, ok bool) {
+		if ok {
+			command.Live = by.Live
+		}
+		v.departs(r, command)
+	}))
 }
 
 func (v *Vault) departs(r *request, command record.Depart) {
@@ -61,32 +60,18 @@ func (v *Vault) receipt(r *request) {
 	statement := receipt.Statement(wire.Passage{
 		Fleet: v.fleet.ID, Account: r.account, To: d.To, Generation: d.Generation, Digest: v.layouts.homes.Digest(receipt.Layout),
 	})
-	v.out.Jobs = append(v.out.Jobs, receiptJob{r, *receipt, sha256.Sum256(statement)})
-}
-
-type receiptJob struct {
-	request *request
-	receipt wire.Receipt
-	digest  [32]byte
-}
-
-type receipted struct {
-	receiptJob
-	err error
-}
-
-func (j receiptJob) Run(h hal.HAL) Result {
-	var err error
-	j.receipt.Signature, err = h.Sign(keyStatus, j.digest)
-	return receipted{j, err}
-}
-
-func (r receipted) enter(v *Vault) {
-	if r.err != nil {
-		v.refuse(r.request, wire.CodeUnavailable)
-		return
-	}
-	v.answer(r.request, wire.Answer{Depart: &wire.DepartAnswer{Receipt: r.receipt}})
+	digest := sha256.Sum256(statement)
+	v.out.Jobs = append(v.out.Jobs, task(func(h hal.HAL) result {
+		signature, err := h.Sign(keyStatus, digest)
+		receipt.Signature = signature
+		return func(v *Vault) {
+			if err != nil {
+				v.refuse(r, wire.CodeUnavailable)
+				return
+			}
+			v.answer(r, wire.Answer{Depart: &wire.DepartAnswer{Receipt: *receipt}})
+		}
+	}))
 }
 
 // crossing is the receipts of an arrival, to be checked.
@@ -130,49 +115,34 @@ func (p crossing) holds() bool {
 }
 
 func (p crossing) signed(from bundle.Pin) bool {
-	for _, r := range p.receipts {
-		if r.From != from {
-			continue
-		}
-		if r.Layout > p.homes.Newest() {
-			return false
-		}
-		p.Digest = p.homes.Digest(r.Layout)
-		return bundle.SignedBy(p.homes.StatusKey(from), sha256.Sum256(r.Statement(p.Passage)), r.Signature)
+	newest := p.homes.Newest()
+	i := slices.IndexFunc(p.receipts, func(r wire.Receipt) bool { return r.From == from && r.Layout <= newest })
+	if i < 0 {
+		return false
 	}
-	return false
+	r := p.receipts[i]
+	p.Digest = p.homes.Digest(r.Layout)
+	return bundle.SignedBy(p.homes.StatusKey(from), sha256.Sum256(r.Statement(p.Passage)), r.Signature)
 }
 
 // cross opens the account for the registration that waits.
 func (v *Vault) cross(r *request) {
 	crossing, command := v.crossingOf(r.account, r.first.Arrive.Generation, r.first.Arrive.Receipts)
-	v.out.Jobs = append(v.out.Jobs, crossJob{r, crossing, command})
+	v.out.Jobs = append(v.out.Jobs, task(func(hal.HAL) result {
+		holds := crossing.holds()
+		return func(v *Vault) { v.crossed(r, command, holds) }
+	}))
 }
 
-type crossJob struct {
-	request  *request
-	crossing crossing
-	command  record.Arrive
-}
-
-type crossed struct {
-	crossJob
-	holds bool
-}
-
-func (j crossJob) Run(hal.HAL) Result { return crossed{j, j.crossing.holds()} }
-
-func (c crossed) enter(v *Vault) {
-	r, now := c.request, c.request.record.record
-	after, refused := c.command.Apply(now, v.policyOf(r.account))
+func (v *Vault) crossed(r *request, command record.Arrive, holds bool) {
+	now := r.record.record
+	after, refused := command.Apply(now, v.policyOf(r.account))
 	switch {
-	case refused == "" && after.Changes == now.Changes: // a retry
-		v.refuse(r, "")
-	case refused != "":
+	case refused != "" || after.Changes == now.Changes: // that, or a retry
 		v.refuse(r, refused)
-	case !c.holds:
+	case !holds:
 		v.refuse(r, wire.CodeReceipt)
 	default:
-		v.carry(r, record.Command{Arrive: &c.command})
+		v.carry(r, record.Command{Arrive: &command})
 	}
 }

@@ -50,41 +50,30 @@ func (l *layouts) show(v *Vault, shown *wire.Layouts) {
 	if shown != nil {
 		l.shown = shown
 	}
-	if l.shown != nil && !l.checking && uint64(len(l.shown.Layouts)) > l.homes.Newest() {
-		l.checking = true
-		v.out.Jobs = append(v.out.Jobs, layoutJob{*l.shown, l.founder, l.homes})
-		l.shown = nil
+	if l.shown == nil || l.checking || uint64(len(l.shown.Layouts)) <= l.homes.Newest() {
+		return
 	}
+	list, known, founder := *l.shown, l.homes, l.founder
+	l.checking, l.shown = true, nil
+	v.out.Jobs = append(v.out.Jobs, task(func(hal.HAL) result {
+		newer := checkLayouts(list, founder, known)
+		return func(*Vault) {
+			if l.checking = false; newer != nil {
+				l.newer, l.notAgain = newer, 0
+			}
+		}
+	}))
 }
 
-// layoutJob checks signatures.
-type layoutJob struct {
-	shown   wire.Layouts
-	founder bundle.Pin
-	known   *bundle.Homes
-}
-
-type layoutChecked struct{ newer []byte }
-
-// Run takes layouts of this fleet's founder only, and those only that go on
-// from what the island knows.
-func (j layoutJob) Run(hal.HAL) Result {
-	checked, err := bundle.CheckLayouts(j.shown)
-	if err != nil || checked.Founder() != j.founder || !checked.Follows(j.known) {
-		return layoutChecked{}
+// checkLayouts takes layouts of this fleet's founder only, and those only that
+// go on from what the island knows. Nil for others.
+func checkLayouts(shown wire.Layouts, founder bundle.Pin, known *bundle.Homes) []byte {
+	checked, err := bundle.CheckLayouts(shown)
+	if err != nil || checked.Founder() != founder || !checked.Follows(known) {
+		return nil
 	}
-	newer, err := checked.Encode()
-	if err != nil {
-		return layoutChecked{}
-	}
-	return layoutChecked{newer}
-}
-
-func (c layoutChecked) enter(v *Vault) {
-	v.layouts.checking = false
-	if c.newer != nil {
-		v.layouts.newer, v.layouts.notAgain = c.newer, 0
-	}
+	newer, _ := checked.Encode() // nil beside an error
+	return newer
 }
 
 // propose has the island agree on what the host showed to this box.
@@ -122,24 +111,19 @@ func (l *layouts) learn(v *Vault, agreed []byte) {
 	if homes.Follows(l.homes) && homes.Newest() > l.homes.Newest() {
 		l.homes, l.kept = homes, agreed
 	}
-	if l.newer != nil {
-		if newer, err := bundle.DecodeHomes(l.newer); err != nil || newer.Newest() <= l.homes.Newest() {
-			l.newer = nil
-		}
+	if len(l.newer) <= len(l.kept) { // each layout is longer than the one before
+		l.newer = nil
 	}
 }
 
 // restore makes what a checkpoint, or another box's tree, was made under what
 // this box knows.
 func (l *layouts) restore(kept []byte) error {
-	l.saved = kept
+	l.saved, l.kept, l.homes = kept, kept, bundle.NewHomes(l.homes.Fleet, l.founder, nil)
 	if len(kept) == 0 {
-		l.homes, l.kept = bundle.NewHomes(l.homes.Fleet, l.founder, nil), nil
 		return nil
 	}
-	homes, err := bundle.DecodeHomes(kept)
-	if err == nil {
-		l.homes, l.kept = homes, kept
-	}
+	var err error
+	l.homes, err = bundle.DecodeHomes(kept)
 	return err
 }

@@ -159,7 +159,11 @@ func (g *group) order(v *Vault, b []byte) {
 	if err != nil || !g.free() {
 		return
 	}
-	v.out.Jobs = append(v.out.Jobs, orderJob{v.fleet, g.boxes, o})
+	fleet, boxes := v.fleet, g.boxes
+	v.out.Jobs = append(v.out.Jobs, task(func(hal.HAL) result {
+		err := fleet.CheckOrder(boxes, o)
+		return func(v *Vault) { g.ordered(v, o, err) }
+	}))
 }
 
 // leaderlessTicks is after how long without a leader a member takes an order:
@@ -185,20 +189,7 @@ func (g *group) leave(v *Vault) {
 	g.raft, g.queue, g.conf, g.status, g.leading = nil, nil, consensus.Configuration{}, consensus.Status{}, false
 }
 
-type orderJob struct {
-	fleet *bundle.Fleet
-	boxes []bundle.Box
-	order bundle.Order
-}
-
-type ordered struct {
-	order bundle.Order
-	err   error
-}
-
-func (j orderJob) Run(hal.HAL) Result { return ordered{j.order, j.fleet.CheckOrder(j.boxes, j.order)} }
-
-// enter has the first box of an order start alone, from all that it has; the
+// ordered has the first box of an order start alone, from all that it has; the
 // others join it. It serves nobody before a majority has.
 //
 // The attacks that it stops:
@@ -207,20 +198,19 @@ func (j orderJob) Run(hal.HAL) Result { return ordered{j.order, j.fleet.CheckOrd
 //     follow, nor one whose log has grown since it was shown; and less than a
 //     majority serves nobody.
 //  3. A box with an older disk made the first: the custodians saw what each has.
-func (o ordered) enter(v *Vault) {
-	g := v.group
-	id, err := o.order.ID()
-	if o.err != nil || err != nil || !g.free() || id == g.id || !slices.Contains(o.order.Shown, g.shown(v)) {
+func (g *group) ordered(v *Vault, o bundle.Order, refused error) {
+	id, err := o.ID()
+	if refused != nil || err != nil || !g.free() || id == g.id || !slices.Contains(o.Shown, g.shown(v)) {
 		return
 	}
-	if o.order.First() != g.shown(v) {
+	if o.First() != g.shown(v) {
 		if g.raft != nil && g.conf.Has(g.member) {
 			g.leave(v)
 		}
 		return
 	}
 	term := uint64(0)
-	for _, s := range o.order.Shown {
+	for _, s := range o.Shown {
 		term = max(term, s.Term)
 	}
 	if g.raft != nil {

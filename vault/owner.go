@@ -8,40 +8,31 @@ import (
 	"strongroom/vault/internal/record"
 )
 
-// ownerJob checks an owner's signature (Ed25519, RFC 8032): a multiplication,
-// so not in Step.
-type ownerJob struct {
-	owner     [wire.OwnerKeyBytes]byte
-	statement []byte
-	signature []byte
-	then      func(v *Vault, ok bool)
+// signedByOwner checks an owner's signature (Ed25519, RFC 8032): a
+// multiplication, so not in Step.
+func signedByOwner(owner [wire.OwnerKeyBytes]byte, statement, signature []byte) bool {
+	ok := len(signature) == ed25519.SignatureSize && ed25519.Verify(owner[:], statement, signature)
+	return ok
 }
 
-type ownerChecked struct {
-	ok   bool
-	then func(v *Vault, ok bool)
+// ownerJob is that as a job.
+func ownerJob(owner [wire.OwnerKeyBytes]byte, statement, signature []byte, then func(v *Vault, ok bool)) Job {
+	return task(func(hal.HAL) result {
+		ok := signedByOwner(owner, statement, signature)
+		return func(v *Vault) { then(v, ok) }
+	})
 }
-
-func (j ownerJob) Run(hal.HAL) Result {
-	ok := len(j.signature) == ed25519.SignatureSize && ed25519.Verify(j.owner[:], j.statement, j.signature)
-	return ownerChecked{ok, j.then}
-}
-
-func (c ownerChecked) enter(v *Vault) { c.then(v, c.ok) }
 
 // asOwner proposes a command once the owner of what is live signed the
 // statement for it.
 func (v *Vault) asOwner(r *request, statement, signature []byte, c record.Command) {
-	v.out.Jobs = append(v.out.Jobs, ownerJob{
-		owner: r.record.record.Keys.Owner, statement: statement, signature: signature,
-		then: func(v *Vault, ok bool) {
-			if !ok {
-				v.refuse(r, wire.CodeOwner)
-				return
-			}
-			v.carry(r, c)
-		},
-	})
+	v.out.Jobs = append(v.out.Jobs, ownerJob(r.record.record.Keys.Owner, statement, signature, func(v *Vault, ok bool) {
+		if !ok {
+			v.refuse(r, wire.CodeOwner)
+			return
+		}
+		v.carry(r, c)
+	}))
 }
 
 // carry proposes a command and answers when it is committed.

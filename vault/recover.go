@@ -52,8 +52,7 @@ type evaluateJob struct {
 }
 
 type evaluated struct {
-	request  *request
-	ticket   record.Ticket
+	evaluateJob
 	ke2      []byte
 	expected opaque.Expected
 	refused  wire.Code
@@ -62,7 +61,7 @@ type evaluated struct {
 // Run makes KE2. Its random values derive from (the record's seed, slot, KE1):
 // a retry gets the same bytes, so that two answers to one charge never differ.
 func (j evaluateJob) Run(h hal.HAL) Result {
-	e := evaluated{request: j.request, ticket: j.ticket}
+	e := evaluated{evaluateJob: j}
 	keys := j.ticket.Keys()
 	seed, err := attemptSeed(keys.Seed, j.ticket.Slot(), j.ticket.KE1())
 	if err != nil {

@@ -132,13 +132,12 @@ type registrationJob struct {
 }
 
 type registrationChecked struct {
-	request *request
-	command record.Register
+	registrationJob
 	refused wire.Code
 }
 
-func (j registrationJob) Run(h hal.HAL) Result {
-	c := registrationChecked{request: j.request, command: j.command}
+func (j registrationJob) Run(hal.HAL) Result {
+	c := registrationChecked{registrationJob: j}
 	if err := j.suite.CheckRecord(j.command.Keys.Opaque); err != nil {
 		c.refused = wire.CodeMalformed
 		return c
@@ -148,8 +147,7 @@ func (j registrationJob) Run(h hal.HAL) Result {
 		return c
 	}
 	if j.owner != nil {
-		check := ownerJob{owner: *j.owner, statement: j.statement, signature: j.request.second.RegisterFinish.Signature}
-		c.command.Proven = check.Run(h).(ownerChecked).ok
+		c.command.Proven = signedByOwner(*j.owner, j.statement, j.request.second.RegisterFinish.Signature)
 	}
 	return c
 }

@@ -62,7 +62,11 @@ func boxesAfter(f *bundle.Fleet, certificates [][]byte) ([]bundle.Box, error) {
 // or later, has the island agree on it.
 func (g *group) replacement(v *Vault, certificate []byte) {
 	if shown := g.certificates(); !among(shown, certificate) && len(shown) < wire.ReplacementsMax {
-		v.out.Jobs = append(v.out.Jobs, replacementJob{v.fleet, append(shown, certificate)})
+		fleet, certificates := v.fleet, append(shown, certificate)
+		v.out.Jobs = append(v.out.Jobs, task(func(hal.HAL) result {
+			_, err := boxesAfter(fleet, certificates)
+			return func(v *Vault) { g.replacementChecked(v, certificate, err) }
+		}))
 	}
 }
 
@@ -70,26 +74,9 @@ func (g *group) replacement(v *Vault, certificate []byte) {
 // shown.
 func (g *group) certificates() [][]byte { return append(slices.Clone(g.replaced), g.wanted...) }
 
-// replacementJob checks signatures.
-type replacementJob struct {
-	fleet        *bundle.Fleet
-	certificates [][]byte
-}
-
-type replacementChecked struct {
-	certificate []byte
-	err         error
-}
-
-func (j replacementJob) Run(hal.HAL) Result {
-	_, err := boxesAfter(j.fleet, j.certificates)
-	return replacementChecked{j.certificates[len(j.certificates)-1], err}
-}
-
-func (c replacementChecked) enter(v *Vault) {
-	g := v.group
-	if c.err == nil && !among(g.certificates(), c.certificate) {
-		g.wanted = append(g.wanted, bytes.Clone(c.certificate))
+func (g *group) replacementChecked(v *Vault, certificate []byte, err error) {
+	if err == nil && !among(g.certificates(), certificate) {
+		g.wanted = append(g.wanted, bytes.Clone(certificate))
 		g.unsettled = true
 	}
 }

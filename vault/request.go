@@ -31,6 +31,15 @@ type Job interface{ Run(hal.HAL) Result }
 // Result goes back into Step.
 type Result interface{ enter(*Vault) }
 
+// task is a job as a function; what it gives back goes on in Step.
+type task func(hal.HAL) result
+
+// result is a Result as a function.
+type result func(*Vault)
+
+func (t task) Run(h hal.HAL) Result { return t(h) }
+func (r result) enter(v *Vault)     { r(v) }
+
 // request takes a sealed request in.
 func (v *Vault) request(r wire.Request) {
 	kind, err := channel.KindOf(r.Sealed)

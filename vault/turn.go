@@ -68,7 +68,11 @@ func (v *Vault) turnEpoch(asked bool) {
 	}
 	if t.shred && !t.shredding {
 		t.shredding = true
-		v.out.Jobs = append(v.out.Jobs, shredJob{before: v.epochs.List()[0].Number})
+		before := v.epochs.List()[0].Number
+		v.out.Jobs = append(v.out.Jobs, task(func(h hal.HAL) result {
+			keys, err := shred(h, before)
+			return func(v *Vault) { v.turn.shredded(v, keys, err) }
+		}))
 	}
 	over := v.ownMillis >= v.saved.EpochMillis+v.policyEpochMillis()
 	if (t.asked || over) && !t.minting && !t.shred && !v.between() {
@@ -164,14 +168,11 @@ func (t *turn) sweep(v *Vault) {
 func (t *turn) goOn(v *Vault) {
 	if !t.again {
 		t.again = true
-		v.out.Jobs = append(v.out.Jobs, goOnJob{})
+		v.out.Jobs = append(v.out.Jobs, task(func(hal.HAL) result {
+			return func(v *Vault) { v.turn.again = false }
+		}))
 	}
 }
-
-type goOnJob struct{}
-
-func (j goOnJob) Run(hal.HAL) Result { return j }
-func (goOnJob) enter(v *Vault)       { v.turn.again = false }
 
 // retires tells whether nothing of the old epoch is left but what the next
 // checkpoint seals again.
@@ -218,33 +219,25 @@ func (t *turn) begin(v *Vault) {
 	}
 }
 
-// shredJob destroys the keys of the epochs before one. That is for ever.
-type shredJob struct{ before uint64 }
-
-type shredded struct {
-	keys uint64
-	err  error
-}
-
-func (j shredJob) Run(h hal.HAL) Result {
+// shred destroys the keys of the epochs before one. That is for ever.
+func shred(h hal.HAL, before uint64) (shredded uint64, err error) {
 	keys, err := h.EpochKeys()
-	s := shredded{err: err}
 	for _, number := range keys {
-		if number >= j.before {
+		if number >= before {
 			continue
 		}
-		if s.err = h.DestroyEpochKey(number); s.err != nil {
+		if err = h.DestroyEpochKey(number); err != nil {
 			break
 		}
-		s.keys++
+		shredded++
 	}
-	return s
+	return shredded, err
 }
 
-func (s shredded) enter(v *Vault) {
-	v.turn.shredding, v.turn.shred = false, s.err != nil
-	v.out.Counts.Shredded += s.keys
-	if s.err != nil {
-		v.turn.refused(v)
+func (t *turn) shredded(v *Vault, keys uint64, err error) {
+	t.shredding, t.shred = false, err != nil
+	v.out.Counts.Shredded += keys
+	if err != nil {
+		t.refused(v)
 	}
 }

@@ -15,9 +15,9 @@ const labelHome = "strongroom/v1/home"
 // Homes is what an island keeps of the fleet's layouts: enough to tell an
 // account's homes and whose a receipt is.
 type Homes struct {
-	Fleet   wire.FleetID
-	Islands []Home   // the founder, then the others in the order in which layouts named them first
-	Sets    []uint16 // Sets[n-1]: layout n; bit i is Islands[i]
+	Fleet   wire.FleetID `cbor:"1,keyasint"`
+	Islands []Home       `cbor:"2,keyasint"` // the founder, then the others in the order in which layouts named them first
+	Sets    []byte       `cbor:"3,keyasint"` // of each layout from 1 on, 16 bit, big-endian: bit i is Islands[i]
 }
 
 // Home is an island where accounts are at home.
@@ -44,7 +44,7 @@ func (h *Homes) place(pin Pin, status []byte) (int, error) {
 }
 
 // Newest is the number of the newest layout.
-func (h *Homes) Newest() uint64 { return uint64(len(h.Sets)) }
+func (h *Homes) Newest() uint64 { return uint64(len(h.Sets) / 2) }
 
 // Follows tells whether all of an older h is in this one.
 func (h *Homes) Follows(older *Homes) bool {
@@ -56,9 +56,9 @@ func (h *Homes) Follows(older *Homes) bool {
 // layout.
 func (h *Homes) Digest(number uint64) (digest [32]byte) {
 	digest = h.Islands[0].Pin
-	for _, set := range h.Sets[:number] {
+	for n := range number {
 		b := append([]byte(labelLayout+" digest"), digest[:]...)
-		for _, pin := range h.pins(set) {
+		for _, pin := range h.Pins(n + 1) {
 			b = append(b, pin[:]...)
 		}
 		digest = sha256.Sum256(b)
@@ -73,7 +73,7 @@ func (h *Homes) set(number uint64) uint16 {
 	if number == 0 {
 		return 1
 	}
-	return h.Sets[number-1]
+	return binary.BigEndian.Uint16(h.Sets[2*(number-1):])
 }
 
 func (h *Homes) pins(set uint16) (pins []Pin) {
@@ -114,10 +114,8 @@ func (h *Homes) OlderHomes(account string) (pins []Pin) {
 
 // StatusKey is the key under an island's receipts; nil: no such island.
 func (h *Homes) StatusKey(pin Pin) []byte {
-	for _, o := range h.Islands {
-		if o.Pin == pin {
-			return o.Status
-		}
+	if i := slices.IndexFunc(h.Islands, func(o Home) bool { return o.Pin == pin }); i >= 0 {
+		return h.Islands[i].Status
 	}
 	return nil
 }
@@ -141,38 +139,19 @@ func (h *Homes) highest(set uint16, weights [][sha256.Size]byte) (best int) {
 	return best
 }
 
-// homesKept is Homes as bytes: an array would end at wire's limit.
-type homesKept struct {
-	Fleet   wire.FleetID `cbor:"1,keyasint"`
-	Islands []Home       `cbor:"2,keyasint"`
-	Sets    []byte       `cbor:"3,keyasint"` // 16 bit each, big-endian
-}
-
 // Encode gives the bytes that an island keeps.
-func (h *Homes) Encode() ([]byte, error) {
-	kept := homesKept{h.Fleet, h.Islands, nil}
-	for _, set := range h.Sets {
-		kept.Sets = binary.BigEndian.AppendUint16(kept.Sets, set)
-	}
-	return wire.Encode(kept)
-}
+func (h *Homes) Encode() ([]byte, error) { return wire.Encode(*h) }
 
 // DecodeHomes undoes Encode, or gives ErrLayout.
 func DecodeHomes(b []byte) (*Homes, error) {
-	var kept homesKept
-	if err := wire.Decode(b, &kept); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrLayout, err)
+	h := new(Homes)
+	err := wire.Decode(b, h)
+	known := len(h.Islands) > 0 && len(h.Sets)%2 == 0 && len(h.Sets) <= 2*wire.LayoutsMax
+	for n := uint64(1); known && n <= h.Newest(); n++ {
+		known = h.set(n) != 0 && uint64(h.set(n)) < 1<<len(h.Islands)
 	}
-	h := &Homes{Fleet: kept.Fleet, Islands: kept.Islands}
-	if len(kept.Islands) == 0 || len(kept.Sets)%2 != 0 || len(kept.Sets) > 2*wire.LayoutsMax {
+	if err != nil || !known {
 		return nil, fmt.Errorf("%w: what was kept of it", ErrLayout)
-	}
-	for b := kept.Sets; len(b) > 0; b = b[2:] {
-		set := binary.BigEndian.Uint16(b)
-		if set == 0 || set >= 1<<len(h.Islands) && len(h.Islands) < 16 {
-			return nil, fmt.Errorf("%w: what was kept of it", ErrLayout)
-		}
-		h.Sets = append(h.Sets, set)
 	}
 	return h, nil
 }

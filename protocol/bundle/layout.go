@@ -2,9 +2,9 @@ package bundle
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
 	"strongroom/protocol/wire"
 )
@@ -130,17 +130,14 @@ func (f *Fleet) Join(document []byte) error {
 
 // joins tells whether an island may be of the founder's fleet.
 func (f *Fleet) joins(founder *Fleet, pin Pin) error {
-	same := f.ID == founder.ID && f.Suite == founder.Suite && f.KEM == founder.KEM && bytes.Equal(f.Alert, founder.Alert)
-	rules, err1 := wire.Encode(f.Policy)
-	theirs, err2 := wire.Encode(founder.Policy)
-	same = same && err1 == nil && err2 == nil && bytes.Equal(rules, theirs)
-	same = same && slices.EqualFunc(f.Issuers, founder.Issuers, func(a, b Issuer) bool {
-		return a.ID == b.ID && a.Alg == b.Alg && bytes.Equal(a.Key, b.Key)
-	})
+	joined := *f // as it would be with the founder's rules
+	joined.ID, joined.Suite, joined.KEM, joined.Policy, joined.Issuers, joined.Alert = founder.ID, founder.Suite, founder.KEM, founder.Policy, founder.Issuers, founder.Alert
+	is, err1 := wire.Encode(f)
+	should, err2 := wire.Encode(&joined)
 	switch {
 	case f.Founder != pin:
 		return fmt.Errorf("%w: an island that does not name this founder", ErrLayout)
-	case !same:
+	case err1 != nil || err2 != nil || !bytes.Equal(is, should):
 		return fmt.Errorf("%w: an island with another fleet id, suite, policy, issuer or alert key than the founder's", ErrLayout)
 	case len(f.Status) == 0:
 		return fmt.Errorf("%w: an island without a status key can give no receipts", ErrLayout)
@@ -188,7 +185,7 @@ func (known *Layouts) add(founder *Fleet, b []byte) error {
 		}
 		set |= 1 << place
 	}
-	known.Sets = append(known.Sets, set)
+	known.Sets = binary.BigEndian.AppendUint16(known.Sets, set)
 	return nil
 }
 

@@ -203,7 +203,7 @@ func TestFlippedLayout(t *testing.T) {
 func TestLayoutVectors(t *testing.T) {
 	h := NewHomes(wire.FleetID{1}, Pin(bytes.Repeat([]byte{3}, 32)), nil)
 	h.Islands = append(h.Islands, Home{Pin: Pin(bytes.Repeat([]byte{1}, 32))}, Home{Pin: Pin(bytes.Repeat([]byte{2}, 32))})
-	h.Sets = []uint16{0b011, 0b110}
+	h.Sets = []byte{0, 0b011, 0, 0b110}
 	statement := must(t, Layout{Fleet: h.Fleet, Number: 1, Before: h.Digest(0), Islands: h.Pins(1)}.Statement)
 	vector, err := os.ReadFile("testdata/statement-layout.txt")
 	if err != nil || strings.TrimSpace(string(vector)) != hex.EncodeToString(statement) {
@@ -245,7 +245,7 @@ func TestNewIslandTakesItsShare(t *testing.T) {
 	h := NewHomes(wire.FleetID{1}, Pin{1}, nil)
 	for i := range 4 {
 		h.Islands = append(h.Islands, Home{Pin: Pin{byte(i + 2)}})
-		h.Sets = append(h.Sets, 1<<(i+2)-1)
+		h.Sets = append(h.Sets, 0, 1<<(i+2)-1)
 		moved := 0
 		const accounts = 2000
 		for a := range accounts {

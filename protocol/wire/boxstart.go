@@ -112,7 +112,9 @@ func (in In) Validate() error {
 	c.received(in.Received)
 	c.length("order", len(in.Order), 0, OrderBytesMax)
 	c.length("replacement", len(in.Replacement), 0, ReplacementBytesMax)
-	c.layouts(in.Layouts)
+	if in.Layouts != nil && c.err == nil {
+		return in.Layouts.Validate()
+	}
 	return c.result()
 }
 

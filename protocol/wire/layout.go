@@ -124,15 +124,9 @@ func (c *check) receipt(r *Receipt) {
 	}
 }
 
-func (c *check) depart(r *Depart) {
-	c.value("layout", r.Layout > 0 && r.Layout <= LayoutsMax)
-	c.signature(r.Signature, len(r.Signature) == 0)
-}
-
-func (c *check) layouts(l *Layouts) {
-	if l == nil {
-		return
-	}
+// Validate checks what a host says of layouts; its error is a *Malformed.
+func (l *Layouts) Validate() error {
+	c := check{}
 	c.length("founder", len(l.Founder), 1, DocumentBytesMax)
 	c.length("islands", len(l.Islands), 0, IslandsMax)
 	for _, d := range l.Islands {
@@ -142,12 +136,6 @@ func (c *check) layouts(l *Layouts) {
 	for _, b := range l.Layouts {
 		c.length("layout", len(b), 1, LayoutBytesMax)
 	}
-}
-
-// Validate checks what a host says of layouts; its error is a *Malformed.
-func (l *Layouts) Validate() error {
-	c := check{}
-	c.layouts(l)
 	return c.result()
 }
 

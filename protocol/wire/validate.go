@@ -19,7 +19,8 @@ func (f First) Validate() error {
 		c.signature(r.Signature, false)
 	}
 	if r := f.Depart; r != nil {
-		c.depart(r)
+		c.value("layout", r.Layout > 0 && r.Layout <= LayoutsMax)
+		c.signature(r.Signature, len(r.Signature) == 0)
 	}
 	if r := f.Arrive; r != nil {
 		c.receipts(r.Receipts, 1)

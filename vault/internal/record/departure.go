@@ -47,6 +47,8 @@ type Depart struct {
 //  5. Send the last attempt away while it is open: exhausted records stay.
 func (d Depart) Apply(r Record, p Policy) (Record, wire.Code) {
 	left := r.Departed
+	by := r.Departer(p, d.NowMillis)
+	signed := by == nil || d.Live != wire.Generation{} && d.Live == by.Live
 	same := r.State == wire.StateDeparted && left.To == d.To && left.Generation == d.Generation
 	switch {
 	case d.Layout == 0 || d.Layout != p.Place.Layout || !p.Place.Away || d.To != p.Place.Home:
@@ -55,7 +57,7 @@ func (d Depart) Apply(r Record, p Policy) (Record, wire.Code) {
 		return r, wire.CodeExhausted
 	case same && left.Layout == d.Layout:
 		return r, "" // a retry
-	case !same && !d.signed(r.Departer(p, d.NowMillis)):
+	case !same && !signed:
 		return r, wire.CodeOwner
 	}
 	now := Departed{To: d.To, Layout: d.Layout, Generation: d.Generation, Before: max(r.State, wire.StateNone)}
@@ -75,10 +77,6 @@ func (d Depart) Apply(r Record, p Policy) (Record, wire.Code) {
 	r.State, r.Keys, r.KE1, r.Pending, r.Departed = wire.StateDeparted, nil, [32]byte{}, nil, &now
 	r.Changes++
 	return r, ""
-}
-
-func (d Depart) signed(by *Departer) bool {
-	return by == nil || d.Live != wire.Generation{} && d.Live == by.Live
 }
 
 // Departer is the key that must sign a departure, and the generation that it
