@@ -51,10 +51,6 @@ func (v *Vault) departs(r *request, command record.Depart) {
 // committed, and as every answer it leaves only when a majority has confirmed.
 func (v *Vault) receipt(r *request) {
 	receipt := r.record.record.Receipt(v.policyOf(r.account).Place)
-	if receipt == nil {
-		v.refuse(r, wire.CodeUnavailable)
-		return
-	}
 	d := r.first.Depart
 	receipt.From = v.layouts.pin
 	statement := receipt.Statement(wire.Passage{
@@ -130,19 +126,17 @@ func (v *Vault) cross(r *request) {
 	crossing, command := v.crossingOf(r.account, r.first.Arrive.Generation, r.first.Arrive.Receipts)
 	v.out.Jobs = append(v.out.Jobs, task(func(hal.HAL) result {
 		holds := crossing.holds()
-		return func(v *Vault) { v.crossed(r, command, holds) }
+		return func(v *Vault) {
+			now := r.record.record
+			after, refused := command.Apply(now, v.policyOf(r.account))
+			switch {
+			case refused != "" || after.Changes == now.Changes: // that, or a retry
+				v.refuse(r, refused)
+			case !holds:
+				v.refuse(r, wire.CodeReceipt)
+			default:
+				v.carry(r, record.Command{Arrive: &command})
+			}
+		}
 	}))
-}
-
-func (v *Vault) crossed(r *request, command record.Arrive, holds bool) {
-	now := r.record.record
-	after, refused := command.Apply(now, v.policyOf(r.account))
-	switch {
-	case refused != "" || after.Changes == now.Changes: // that, or a retry
-		v.refuse(r, refused)
-	case !holds:
-		v.refuse(r, wire.CodeReceipt)
-	default:
-		v.carry(r, record.Command{Arrive: &command})
-	}
 }

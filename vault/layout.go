@@ -56,24 +56,18 @@ func (l *layouts) show(v *Vault, shown *wire.Layouts) {
 	list, known, founder := *l.shown, l.homes, l.founder
 	l.checking, l.shown = true, nil
 	v.out.Jobs = append(v.out.Jobs, task(func(hal.HAL) result {
-		newer := checkLayouts(list, founder, known)
+		// Layouts of this fleet's founder only, and those only that go on from
+		// what the island knows.
+		var newer []byte
+		if checked, err := bundle.CheckLayouts(list); err == nil && checked.Founder() == founder && checked.Follows(known) {
+			newer, _ = checked.Encode() // nil beside an error
+		}
 		return func(*Vault) {
 			if l.checking = false; newer != nil {
 				l.newer, l.notAgain = newer, 0
 			}
 		}
 	}))
-}
-
-// checkLayouts takes layouts of this fleet's founder only, and those only that
-// go on from what the island knows. Nil for others.
-func checkLayouts(shown wire.Layouts, founder bundle.Pin, known *bundle.Homes) []byte {
-	checked, err := bundle.CheckLayouts(shown)
-	if err != nil || checked.Founder() != founder || !checked.Follows(known) {
-		return nil
-	}
-	newer, _ := checked.Encode() // nil beside an error
-	return newer
 }
 
 // propose has the island agree on what the host showed to this box.

@@ -37,9 +37,6 @@ func (l Layout) Encode() ([]byte, error) { return wire.Encode(l) }
 
 // DecodeLayout undoes Encode, or gives ErrLayout. Nothing is checked yet.
 func DecodeLayout(b []byte) (l Layout, err error) {
-	if len(b) > wire.LayoutBytesMax {
-		return l, fmt.Errorf("%w: %d bytes", ErrLayout, len(b))
-	}
 	if err := wire.Decode(b, &l); err != nil {
 		return l, fmt.Errorf("%w: %w", ErrLayout, err)
 	}

@@ -100,11 +100,8 @@ type Departer struct {
 }
 
 // Receipt is what the island says of an account that departed, but for the
-// signature and whose word it is. Nil where it did not.
+// signature and whose word it is.
 func (r *Record) Receipt(at Place) *wire.Receipt {
-	if r.State != wire.StateDeparted {
-		return nil
-	}
 	past := &wire.Past{History: r.report(), Marks: r.Marks}
 	return &wire.Receipt{
 		Layout: r.Departed.Layout, Before: r.Departed.Before, Opened: r.openedAt(at), Signed: r.Departed.Signed,
