@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -30,8 +31,11 @@ type program struct {
 	backup  func(p place) []string
 	restore func(p place) []string
 	check   func(p place) []string
-	list    func(p place) []string // may be nil
-	phoneIn func(p place) string   // where a restore puts the store
+	list    func(p place) []string // may be nil, as those that follow
+	diff    func(p place) []string // of the oldest snapshot and the newest
+	forget  func(p place) []string // all but the newest
+	prune   func(p place) []string
+	phoneIn func(p place) string // where a restore puts the store
 }
 
 const ownName = "strongroom"
@@ -55,21 +59,45 @@ func strongroomAt(path string) program {
 		restore: func(p place) []string { return own(p, "restore", "--to", p.restore) },
 		check:   func(p place) []string { return own(p, "check") },
 		list:    func(p place) []string { return own(p, "ls") },
+		diff: func(p place) []string {
+			return own(p, append([]string{"diff"}, ends(nil, `"event":"snapshot".*?"id":"([0-9a-f]+)"`, path, own(p, "snapshots")...)...)...)
+		},
+		forget:  func(p place) []string { return own(p, "forget", "--keep-last", "1") },
+		prune:   func(p place) []string { return own(p, "prune", "--grace", "0s") },
 		phoneIn: func(p place) string { return filepath.Join(p.restore, phoneName) },
 	}
 }
 
 var restic = program{
 	name: "restic", path: "restic", version: []string{"version"},
-	env: func(p place) []string {
-		return []string{"RESTIC_REPOSITORY=" + p.cloud, "RESTIC_PASSWORD=" + secret, "RESTIC_CACHE_DIR=" + filepath.Join(p.dir, "cache")}
-	},
+	env:     resticEnv,
 	prepare: func(place) [][]string { return [][]string{{"init"}} },
 	backup:  func(p place) []string { return []string{"backup", "--quiet", p.phone} },
 	restore: func(p place) []string { return []string{"restore", "latest", "--quiet", "--target", p.restore} },
 	check:   func(place) []string { return []string{"check", "--quiet", "--with-cache"} },
 	list:    func(place) []string { return []string{"ls", "latest"} },
+	diff: func(p place) []string {
+		return append([]string{"diff"}, ends(resticEnv(p), `"short_id":"([0-9a-f]+)"`, "restic", "snapshots", "--json")...)
+	},
+	forget:  func(place) []string { return []string{"forget", "--quiet", "--keep-last", "1"} },
+	prune:   func(place) []string { return []string{"prune", "--quiet"} },
 	phoneIn: func(p place) string { return filepath.Join(p.restore, p.phone) },
+}
+
+func resticEnv(p place) []string {
+	return []string{"RESTIC_REPOSITORY=" + p.cloud, "RESTIC_PASSWORD=" + secret, "RESTIC_CACHE_DIR=" + filepath.Join(p.dir, "cache")}
+}
+
+// ends are the first and the last snapshot that a program lists.
+func ends(env []string, pattern, path string, args ...string) []string {
+	cmd := exec.Command(path, args...)
+	cmd.Env = append(os.Environ(), env...)
+	out, _ := cmd.Output() // no name fails the step, which says why
+	found := regexp.MustCompile(pattern).FindAllSubmatch(out, -1)
+	if len(found) == 0 {
+		return nil
+	}
+	return []string{string(found[0][1]), string(found[len(found)-1][1])}
 }
 
 // borg restores into the folder it runs in, and names snapshots.

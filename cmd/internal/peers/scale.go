@@ -19,15 +19,21 @@ import (
 )
 
 // Steps of a folder of very many small files.
-var scaleSteps = []string{stepFirst, stepUnchanged, stepList, stepCheck, stepRestore}
+var scaleSteps = []string{stepFirst, stepUnchanged, stepDay, stepList, stepDiff, stepForget, stepPrune, stepCheck, stepRestore}
 
-const stepList = "ls"
+const (
+	stepList   = "ls"
+	stepDiff   = "diff"
+	stepForget = "forget"
+	stepPrune  = "prune"
+)
 
 // perFolder and smallFileBytes shape the folder: a picture's thumbnail or a
 // mail each.
 const (
 	perFolder      = 1000
 	smallFileBytes = 200
+	changedOf      = 10 // one in so many is another a day later
 )
 
 // scaleCost is what one process took, and how long it said nothing.
@@ -74,9 +80,15 @@ func (b *bench) scaleOf(ctx context.Context, w io.Writer, g program, p place) er
 		}
 	}
 	for _, step := range scaleSteps {
-		args := map[string]func(place) []string{stepFirst: g.backup, stepUnchanged: g.backup, stepList: g.list, stepCheck: g.check, stepRestore: g.restore}[step]
+		args := map[string]func(place) []string{stepFirst: g.backup, stepUnchanged: g.backup, stepDay: g.backup, stepList: g.list,
+			stepDiff: g.diff, stepForget: g.forget, stepPrune: g.prune, stepCheck: g.check, stepRestore: g.restore}[step]
 		if args == nil {
 			continue
+		}
+		if step == stepDay {
+			if err := changeSmall(ctx, p.phone, b.small, g.name); err != nil {
+				return err
+			}
 		}
 		if step == stepRestore {
 			if err := os.MkdirAll(p.restore, 0o700); err != nil {
@@ -103,6 +115,25 @@ func spoken(args []string) []string {
 	return out
 }
 
+// smallFile is where a file is.
+func smallFile(folder string, i int) string {
+	return filepath.Join(folder, fmt.Sprintf("%04d", i/perFolder), fmt.Sprintf("IMG-%08d.txt", i))
+}
+
+func smallText(what string, i int) []byte {
+	return []byte(strings.Repeat(fmt.Sprintf("%s %d\n", what, i), smallFileBytes/12)[:smallFileBytes])
+}
+
+// changeSmall gives one file in changedOf another content.
+func changeSmall(ctx context.Context, folder string, n int, what string) error {
+	for i := 0; i < n; i += changedOf {
+		if err := errors.Join(ctx.Err(), os.WriteFile(smallFile(folder, i), smallText(what+" file", i), 0o644)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // makeSmall makes n files, each with content of its own, unless they are there.
 func makeSmall(ctx context.Context, folder string, n int) error {
 	done := filepath.Join(folder+".made", fmt.Sprint(n))
@@ -110,14 +141,13 @@ func makeSmall(ctx context.Context, folder string, n int) error {
 		return nil
 	}
 	for i := range n {
-		in := filepath.Join(folder, fmt.Sprintf("%04d", i/perFolder))
+		path := smallFile(folder, i)
 		if i%perFolder == 0 {
-			if err := errors.Join(ctx.Err(), os.MkdirAll(in, 0o755)); err != nil {
+			if err := errors.Join(ctx.Err(), os.MkdirAll(filepath.Dir(path), 0o755)); err != nil {
 				return err
 			}
 		}
-		text := strings.Repeat(fmt.Sprintf("small file %d\n", i), smallFileBytes/12)[:smallFileBytes]
-		if err := os.WriteFile(filepath.Join(in, fmt.Sprintf("IMG-%08d.txt", i)), []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(path, smallText("small file", i), 0o644); err != nil {
 			return err
 		}
 	}
