@@ -85,13 +85,23 @@ func newRigUnder(t *testing.T, policy bundle.Policy) *rig {
 // pass.
 func (r *rig) vault(t *testing.T, through http.RoundTripper) *client.Vault {
 	t.Helper()
+	return r.vaultOf(t, account, through)
+}
+
+func (r *rig) vaultOf(t *testing.T, account string, through http.RoundTripper) *client.Vault {
+	t.Helper()
 	return &client.Vault{
-		URL: r.url, Pin: r.pin, Account: account, Tokens: r.tokens(t, time.Now().Add(time.Hour)),
+		URL: r.url, Pin: r.pin, Account: account, Tokens: r.tokensOf(t, account, time.Now().Add(time.Hour)),
 		HTTP: &http.Client{Transport: through}, Stretch: cheap, Backoff: time.Millisecond,
 	}
 }
 
 func (r *rig) tokens(t *testing.T, expires time.Time) client.Tokens {
+	t.Helper()
+	return r.tokensOf(t, account, expires)
+}
+
+func (r *rig) tokensOf(t *testing.T, account string, expires time.Time) client.Tokens {
 	t.Helper()
 	issue := func(audience string) string {
 		jws, err := token.Issue(token.Claims{Account: account, Audience: audience, IssuedUnix: expires.Unix() - 3600, ExpiresUnix: expires.Unix(), ID: audience}, "test", r.issuer)
