@@ -21,6 +21,7 @@ type plan struct {
 	Rules      map[string]any `json:"rules"`
 	Custodians []string       `json:"custodians"`
 	Quorum     int            `json:"quorum"`
+	Founder    string         `json:"founder,omitempty"`
 }
 
 type planBox struct {
@@ -46,6 +47,9 @@ func (i *Island) found() error {
 	p := plan{Custodians: []string{i.path("test.card.json")}, Quorum: 1, Rules: map[string]any{"issuer_keys": []string{i.path("issuer.pem")}}}
 	for name, value := range i.Rules {
 		p.Rules[name] = value
+	}
+	if i.Founder != nil {
+		p.Founder, p.Rules = i.Founder.documentFile(), nil
 	}
 	for _, b := range i.Box {
 		p.Boxes = append(p.Boxes, planBox{fmt.Sprint("box", b.Number), b.Data, b.at(PeerPort), i.path("passphrase")})

@@ -40,6 +40,7 @@ type Config struct {
 	Boxes   int            // 1, 3, 5 or 7
 	Flags   []string       // of every serve, beside ours
 	Rules   map[string]any // of the fleet, as the ceremony's plan names them
+	Founder *Island        // whose fleet this one joins, with its rules; nil: a new fleet
 
 	Plain   bool // HTTP without TLS, on loopback
 	Network *link.Network
@@ -80,6 +81,9 @@ func Found(c Config) (*Island, error) {
 		return nil, err
 	}
 	i := &Island{Config: c, issuer: private}
+	if c.Founder != nil {
+		i.issuer = c.Founder.issuer
+	}
 	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
 		return nil, err
