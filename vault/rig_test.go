@@ -36,7 +36,8 @@ type rig struct {
 	now     uint64
 	nextID  uint64
 
-	asksEpoch bool // in the next turn
+	asksEpoch bool          // in the next turn
+	shows     *wire.Layouts // the same
 
 	// dieAt, when positive, counts down the places at which a box can die; at
 	// zero everything in memory is gone.
@@ -119,8 +120,8 @@ func (r *rig) die() bool {
 func (r *rig) turn(requests ...wire.Request) map[uint64]wire.Reply {
 	r.Helper()
 	replies := map[uint64]wire.Reply{}
-	in := vault.Input{In: wire.In{NowMillis: r.now, Requests: requests, Epoch: r.asksEpoch}}
-	r.asksEpoch = false
+	in := vault.Input{In: wire.In{NowMillis: r.now, Requests: requests, Epoch: r.asksEpoch, Layouts: r.shows}}
+	r.asksEpoch, r.shows = false, nil
 	for {
 		in.Durable, in.Alerted, in.Stopping = r.durable, r.alerted, r.stopping
 		o := r.vault.Step(in)

@@ -13,6 +13,8 @@ type bug struct {
 const (
 	attempt      = "vault/internal/record/attempt.go"
 	registration = "vault/internal/record/registration.go"
+	departure    = "vault/internal/record/departure.go"
+	arrival      = "vault/internal/record/arrival.go"
 	records      = "vault/internal/record"
 )
 
@@ -96,6 +98,18 @@ var bugs = []bug{
 	{"let a box in before all know whose place it has", "vault/member.go", "if len(g.wanted) > 0 {", "if false {", "vault", "TestShownReplacement", false},
 	{"let a host's certificate go before the one that the island agreed on", "vault/replace.go", "if err != nil { // it agreed on another box", "if false { //", "vault", "TestShownReplacement", false},
 	{"count no replaced box for a cold start before it was agreed on", "vault/group.go", "if g.unsettled && g.free() {", "if false {", "vault", "TestMajorityReplaced", false},
+	{"let a record depart without its owner's signature", departure, "case !same && !signed:", "case false:", records, "TestOneIslandIsOpen", false},
+	{"depart by a signature for another generation", departure, "d.Live == by.Live", "true", records, "TestDepartRefuses", false},
+	{"let who left be overruled before the wait is over", departure, "case r.Departed.guarded(p, nowMillis):", "case false:", records, "TestOneIslandIsOpen", false},
+	{"depart in an older layout", departure, "d.Layout != p.Place.Layout ||", "d.Layout > p.Place.Layout ||", records, "TestDepartRefuses", false},
+	{"arrive with one receipt missing", "vault/depart.go", "if len(p.receipts) != len(p.older) || len(p.older) == 0 {\n		return false\n	}\n	for _, from := range p.older {", "for _, from := range p.older[:min(len(p.older), len(p.receipts))] {", "vault", "TestAccountMoves", false},
+	{"arrive after having departed in the same layout", arrival, "case r.Departed != nil && a.Least <= r.Departed.Layout:", "case false:", records, "TestArriveRefuses", false},
+	{"arrive by what was told under an older layout", arrival, "a.Layout != at.Layout", "false", records, "TestArriveRefuses", false},
+	{"forget the lifetime's wrong attempts on the way", arrival, "r.Past, r.Root = r.Slot, last.Wrong, last.Root", "r.Past, r.Root = r.Slot, 0, last.Root", records, "TestOneIslandIsOpen", false},
+	{"throw away what waits for its receipts", arrival, "case r.guarded(p, g.NowMillis) && !(g.Proven && g.Replaces != nil):", "case false:", records, "TestOneIslandIsOpen", false},
+	{"take a receipt that nobody signed", "vault/depart.go", "return bundle.SignedBy(p.homes.StatusKey(from)", "return true || bundle.SignedBy(p.homes.StatusKey(from)", "vault", "TestAccountMoves", false},
+	{"take a layout signed by too few", "protocol/bundle/layout.go", "if err := founder.checkQuorum(statement, l.Signatures); err != nil {", "if err := founder.checkQuorum(statement, l.Signatures); false {", "protocol/bundle", "TestLayoutsRefused", false},
+	{"take a layout of a lower number", "protocol/bundle/layout.go", "case l.Number != next:", "case l.Number > next:", "protocol/bundle", "TestLayoutsRefused", false},
 	{"simulated: let the old slot be guessed at again", attempt, "case d.Slot != r.Slot+1:", "case d.Slot > r.Slot+1:", "test/sim", "TestSeeds", false},
 	{"simulated: forgive up to the newest slot", attempt, "r.Forgiven = f.Slot", "r.Forgiven = r.Slot", "test/sim", "TestSeeds", false},
 }

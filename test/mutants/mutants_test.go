@@ -16,7 +16,7 @@ const top = "../.."
 // Bugs of a run.
 const (
 	plantedEveryday = 5
-	plantedLong     = 50
+	plantedLong     = 62
 )
 
 // TestPlantedBugsAreFound: with each bug in, the named test fails; it passes
