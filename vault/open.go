@@ -58,7 +58,13 @@ func (v *Vault) restore(h hal.HAL, disk wire.Disk) error {
 	if v.between() {
 		v.turn.begin(v)
 	}
-	return h.WriteMemory(ledger.Anchor{Head: v.anchored, Boot: v.boot}.Encode(v.fleet.ID))
+	head := v.anchored
+	if v.group != nil && !v.group.resumes {
+		// The attack that it stops: put an old journal back, and start twice. What
+		// the first start did not reach, the second may not have forgotten.
+		head = anchor.Head
+	}
+	return h.WriteMemory(ledger.Anchor{Head: head, Boot: v.boot}.Encode(v.fleet.ID))
 }
 
 func (v *Vault) restoreCheckpoint(h hal.HAL, disk wire.Disk, anchor ledger.Anchor) error {

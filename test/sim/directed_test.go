@@ -182,3 +182,27 @@ func TestLetInAgainResumes(t *testing.T) {
 		t.Errorf("custodians were needed %d times", s.Counts.ColdStarts)
 	}
 }
+
+// A box with an old disk is nobody until it is let in again, however often it
+// starts: what it voted for and acknowledged since is forgotten at each.
+func TestOldDiskStartsTwice(t *testing.T) {
+	s, _, others := directed(t)
+	b := others[0]
+	old := b.backup()
+	a := s.newAccount()
+	a.does(t, "register", func(c *client) { c.register("a password", "a key") })
+	b.apart(true)
+	b.crash()
+	b.putBack(old)
+	for range 3 {
+		b.restart()
+		s.runFor(time.Second)
+		if b.report.Role != wire.RoleNone {
+			t.Errorf("box %d is %s, with a disk of before what it acknowledged", b.number, b.report.Role)
+		}
+		b.crash()
+	}
+	b.restart()
+	b.apart(false)
+	s.must(t, "all vote again", func() bool { return s.all((*box).votes) })
+}
