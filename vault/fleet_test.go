@@ -283,3 +283,49 @@ func (f *fleet) moveOn(account string, live wire.Generation, first wire.Receipt)
 
 // left is the generation that left an island.
 func (f *fleet) left(r *rig, account string) wire.Generation { return r.status(account).Generation }
+
+// TestIslandAgreesOnLayouts: one box of three is shown a layout; the island
+// knows it, also when another one leads, and a box that started anew.
+func TestIslandAgreesOnLayouts(t *testing.T) {
+	s := newIsland(t, 3, bundle.Policy{Attempts: 10, TicketMillis: 120_000, ResetMillis: 600_000}, "file")
+	s.order()
+	s.serves()
+	s.ask = func(sealed []byte) *wire.Reply { return s.asks(s.leader(), sealed) }
+	h, err := soft.Create(t.TempDir(), []byte("passphrase"), soft.Cheap)
+	must(t, err)
+	other, _, err := vault.Make(h, vault.Founding{Suite: opaque.P256SHA256, Founder: s.document, Isolation: "none", Rollback: "file"})
+	must(t, err)
+	l := bundle.Layout{Fleet: s.fleet.ID, Number: 1, Before: bundle.PinOf(s.document), Islands: []bundle.Pin{bundle.PinOf(other)}}
+	statement, err := l.Statement()
+	must(t, err)
+	for i, key := range s.custodians[:2] {
+		l.Signatures = append(l.Signatures, bundle.OrderSignature{Custodian: uint8(i), Signature: ed25519.Sign(key, statement)})
+	}
+	b, err := l.Encode()
+	must(t, err)
+	live := s.register("anna", "right", "K")
+	shown := wire.Layouts{Founder: s.document, Islands: [][]byte{other}, Layouts: [][]byte{b}}
+	s.boxes[s.leader()].in.Layouts = &shown
+	s.until("the island knows the layout", func() bool { return s.status("anna").Layout == 1 })
+	first := s.leader()
+	s.kill(first)
+	s.until("another box leads", func() bool { return s.leader() >= 0 && s.leader() != first })
+	if n := s.status("anna").Layout; n != 1 {
+		t.Fatalf("the next leader knows layout %d", n)
+	}
+	d := wire.Depart{To: bundle.PinOf(other), Layout: 1, Generation: wire.Generation{1}}
+	if _, code := s.depart("anna", d); code != wire.CodeOwner {
+		t.Fatalf("unsigned: %q", code)
+	}
+	receipt, code := s.depart("anna", s.departure("anna", "K", live, d))
+	if code != "" || receipt.From != bundle.PinOf(s.document) || receipt.Opened != 1 {
+		t.Fatalf("%q %+v", code, receipt)
+	}
+	s.restart(first)
+	s.serves()
+	s.kill(s.leader())
+	s.until("a third box leads, or the one that started anew", func() bool { return s.leader() >= 0 })
+	if r := s.status("anna"); r.Layout != 1 || r.State != wire.StateDeparted {
+		t.Fatalf("%+v", r)
+	}
+}
