@@ -94,6 +94,7 @@ var bugs = []bug{
 	{"resume as who it was with a disk that can be put back", "vault/journal.go", "return b.Rollback != rollbackFile", "return true", "test/sim", "TestRollbacks", false},
 	{"resume without the term and the vote", "vault/journal.go", "s.State = *r.State", "s.State.Commit = r.State.Commit", "test/sim", "TestVoteOutlivesItsBox", false},
 	{"resume only as a member that the checkpoint has", "vault/journal.go", "g.wasLetIn() &&", "g.conf.Has(g.member) &&", "test/sim", "TestLetInAgainResumes", false},
+	{"believe an old journal at its second start", "vault/open.go", "if v.group != nil && !v.group.resumes {", "if false {", "test/sim", "TestOldDiskStartsTwice", false},
 	{"answer before a majority confirms the lead", "vault/confirm.go", "g.must(v, g.raft.Confirm(g.batch))", "g.release(v, g.batch)", "test/sim", "TestReplacedLeaderIsSilent", false},
 	{"let a box in before all know whose place it has", "vault/member.go", "if len(g.wanted) > 0 {", "if false {", "vault", "TestShownReplacement", false},
 	{"let a host's certificate go before the one that the island agreed on", "vault/replace.go", "if err != nil { // it agreed on another box", "if false { //", "vault", "TestShownReplacement", false},
