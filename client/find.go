@@ -26,7 +26,7 @@ func (v *Vault) homes(ctx context.Context) (*whereabouts, error) {
 		return nil, err
 	}
 	w := &whereabouts{vault: v, layouts: l, home: v.islandOf(l, l.Home(v.Account))}
-	for _, pin := range l.OlderHomes(v.Account) {
+	for _, pin := range l.OlderHomes(l.Newest(), v.Account) {
 		w.older = append(w.older, v.islandOf(l, pin))
 	}
 	return w, nil

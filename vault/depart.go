@@ -78,10 +78,11 @@ type crossing struct {
 	receipts     []wire.Receipt
 }
 
-// crossingOf gives the receipts, and what they say if they are good.
-func (v *Vault) crossingOf(account string, g wire.Generation, receipts []wire.Receipt) (crossing, record.Arrive) {
+// crossingOf gives the receipts for an arrival in a layout, and what they say
+// if they are good.
+func (v *Vault) crossingOf(account string, g wire.Generation, layout uint64, receipts []wire.Receipt) (crossing, record.Arrive) {
 	l := &v.layouts
-	a := record.Arrive{Generation: g, Layout: l.homes.Newest(), Least: wire.LayoutsMax + 1, NowMillis: v.nowMillis}
+	a := record.Arrive{Generation: g, Layout: layout, Least: wire.LayoutsMax + 1, NowMillis: v.nowMillis}
 	for _, r := range receipts {
 		a.Least = min(a.Least, r.Layout)
 	}
@@ -91,7 +92,7 @@ func (v *Vault) crossingOf(account string, g wire.Generation, receipts []wire.Re
 	}
 	return crossing{
 		Passage: wire.Passage{Fleet: v.fleet.ID, Account: account, To: l.pin, Generation: g},
-		homes:   l.homes, older: l.homes.OlderHomes(account), receipts: receipts,
+		homes:   l.homes, older: l.homes.OlderHomes(layout, account), receipts: receipts,
 	}, a
 }
 
@@ -123,7 +124,7 @@ func (p crossing) signed(from bundle.Pin) bool {
 
 // cross opens the account for the registration that waits.
 func (v *Vault) cross(r *request) {
-	crossing, command := v.crossingOf(r.account, r.first.Arrive.Generation, r.first.Arrive.Receipts)
+	crossing, command := v.crossingOf(r.account, r.first.Arrive.Generation, v.layouts.homes.Latest(r.account, v.layouts.pin), r.first.Arrive.Receipts)
 	v.out.Jobs = append(v.out.Jobs, task(func(hal.HAL) result {
 		holds := crossing.holds()
 		return func(v *Vault) {

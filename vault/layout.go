@@ -41,7 +41,7 @@ func (v *Vault) policyOf(account string) record.Policy {
 		return p // the fleet has one island
 	}
 	home := l.homes.Home(account)
-	p.Place = record.Place{Layout: l.homes.Newest(), Home: home, Away: home != l.pin, Later: l.founder != l.pin}
+	p.Place = record.Place{Layout: l.homes.Newest(), Home: home, Away: home != l.pin, Latest: l.homes.Latest(account, l.pin), Later: l.founder != l.pin}
 	return p
 }
 

@@ -111,7 +111,7 @@ func (v *Vault) registerFinish(r *request) {
 	job := registrationJob{request: r, suite: v.suite, command: command}
 	now := r.record.record
 	if len(f.Receipts) > 0 {
-		crossing, arrive := v.crossingOf(r.account, t.Generation, f.Receipts)
+		crossing, arrive := v.crossingOf(r.account, t.Generation, v.layouts.homes.Newest(), f.Receipts)
 		job.crossing, job.command.Arrive = &crossing, &arrive
 	}
 	if owner := now.Prover(f.Replaces, job.command.Arrive, v.policyOf(r.account)); owner != nil && len(f.Signature) > 0 {

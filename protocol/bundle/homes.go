@@ -97,12 +97,12 @@ func (h *Homes) HomeIn(number uint64, account string) Pin {
 	return h.Islands[h.highest(h.set(number), h.weights(account))].Pin
 }
 
-// OlderHomes are the account's homes in all older layouts but its home in the
-// newest, each once, the newest first.
-func (h *Homes) OlderHomes(account string) (pins []Pin) {
+// OlderHomes are the account's homes in all layouts older than that of this
+// number but its home in that one, each once, the newest first.
+func (h *Homes) OlderHomes(number uint64, account string) (pins []Pin) {
 	weights := h.weights(account)
-	seen := uint16(1) << h.highest(h.set(h.Newest()), weights)
-	for n := h.Newest(); n > 0; n-- {
+	seen := uint16(1) << h.highest(h.set(number), weights)
+	for n := number; n > 0; n-- {
 		i := h.highest(h.set(n-1), weights)
 		if seen&(1<<i) == 0 {
 			pins = append(pins, h.Islands[i].Pin)
@@ -110,6 +110,18 @@ func (h *Homes) OlderHomes(account string) (pins []Pin) {
 		seen |= 1 << i
 	}
 	return pins
+}
+
+// Latest is the newest layout in which the account's home is this island; 0
+// where it is in none.
+func (h *Homes) Latest(account string, island Pin) uint64 {
+	weights := h.weights(account)
+	for n := h.Newest(); n > 0; n-- {
+		if h.Islands[h.highest(h.set(n), weights)].Pin == island {
+			return n
+		}
+	}
+	return 0
 }
 
 // StatusKey is the key under an island's receipts; nil: no such island.

@@ -99,7 +99,7 @@ func TestLayouts(t *testing.T) {
 		t.Fatal("a fork goes on", err)
 	}
 	alone, err := w.check()
-	if err != nil || alone.Newest() != 0 || alone.Home("a") != alone.Founder() || len(alone.OlderHomes("a")) != 0 || alone.Digest(0) != alone.Founder() {
+	if err != nil || alone.Newest() != 0 || alone.Home("a") != alone.Founder() || len(alone.OlderHomes(0, "a")) != 0 || alone.Digest(0) != alone.Founder() {
 		t.Fatal("layout 0", err)
 	}
 	kept, err := DecodeHomes(must(t, known.Encode))
@@ -234,7 +234,7 @@ func TestLayoutVectors(t *testing.T) {
 				older = append(older, p)
 			}
 		}
-		if got := h.OlderHomes(account); fmt.Sprint(got) != fmt.Sprint(older) {
+		if got := h.OlderHomes(h.Newest(), account); fmt.Sprint(got) != fmt.Sprint(older) {
 			t.Errorf("%s's older homes: %v, want %v", account, got, older)
 		}
 	}
@@ -301,6 +301,6 @@ func FuzzDecodeHomes(f *testing.F) {
 		if again, err := h.Encode(); err != nil || !bytes.Equal(again, b) {
 			t.Fatalf("%x, %v", again, err)
 		}
-		_, _ = h.Home("a"), h.OlderHomes("a")
+		_, _ = h.Home("a"), h.OlderHomes(h.Newest(), "a")
 	})
 }

@@ -71,6 +71,8 @@ type Receipt struct {
 	Changes   uint64         `cbor:"10,keyasint"`
 	Events    uint64         `cbor:"11,keyasint,omitempty"` // number of the newest event
 	PastHash  [32]byte       `cbor:"12,keyasint"`           // Past.Hash
+	Spent     uint32         `cbor:"15,keyasint,omitempty"` // of Wrong, the guesses since the last proof when a live record left
+	Owner     [32]byte       `cbor:"16,keyasint,omitzero"`  // where Signed: who signed
 	Signature []byte         `cbor:"13,keyasint"`           // ECDSA P-256, as Attestation's
 
 	// Past is needed of the receipt that was opened last; of the others it may
@@ -91,7 +93,8 @@ func (p *Past) Hash() [32]byte { return sha256.Sum256(must(Encode(*p))) }
 type Departed struct {
 	To         [PinBytes]byte `cbor:"1,keyasint"`
 	Layout     uint64         `cbor:"2,keyasint"`
-	Generation Generation     `cbor:"3,keyasint"` // the registration at To that the receipt is for
+	Generation Generation     `cbor:"3,keyasint"`           // the registration at To that the receipt is for
+	Signed     bool           `cbor:"4,keyasint,omitempty"` // by the owner of the live record that left
 }
 
 // Newest gives the place, among receipts, of the one that was opened last; -1
@@ -117,6 +120,7 @@ func (c *check) receipt(r *Receipt) {
 	c.value("state", r.Before >= StateNone && r.Before <= StateArriving && r.Before != StateDeparted && r.Before != StateExhausted)
 	c.value("layout", r.Layout > 0 && r.Layout <= LayoutsMax)
 	c.value("opened", r.Opened <= r.Layout)
+	c.value("spent", r.Spent <= r.Wrong && uint64(r.Spent) <= r.Slot)
 	c.length("signature", len(r.Signature), SignatureBytes, SignatureBytes)
 	if r.Past != nil {
 		c.length("marks", len(r.Past.Marks), 0, MarksMax)

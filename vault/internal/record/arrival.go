@@ -6,7 +6,7 @@ import "strongroom/protocol/wire"
 // and named that registration, by receipts whose signatures were checked before.
 type Arrive struct {
 	Generation wire.Generation `cbor:"1,keyasint"`
-	Layout     uint64          `cbor:"2,keyasint"` // the newest, when the older homes were told
+	Layout     uint64          `cbor:"2,keyasint"` // in which this island is the home: the newest one, when the older homes were told
 	Least      uint64          `cbor:"3,keyasint"` // the lowest layout of a receipt
 	Last       wire.Receipt    `cbor:"4,keyasint"` // the one that was opened last, without its signature
 	NowMillis  uint64          `cbor:"5,keyasint"`
@@ -41,12 +41,26 @@ func (a Arrive) Apply(r Record, p Policy) (Record, wire.Code) {
 //  4. It was here that the owner was last and left from, and the home is here
 //     again before his registration arrived anywhere: for the reset delay
 //     nobody else's opens.
+//  5. Wake what waits here from before the record was destroyed, deleted or
+//     reset at the older home, for ten more guesses at the same key, or at a
+//     password that was changed for having leaked: what waited opens over
+//     nothing, or by the word of its own owner, who sent the live record to it.
+//     Else one begins anew, with the receipts in hand.
+//  6. Hold the owner's departure back until all guesses but one are spent: of
+//     what waited the spent ones stay spent.
+//
+// What waited opens in the newest layout whose home this island is, though
+// there be a newer one with another: else a layout that comes between departure
+// and arrival would bury the only copy. That other one opens only by this
+// island's receipt, after which nothing opens here up to its layout.
 func (a Arrive) open(r Record, p Policy, g Register) (Record, wire.Code) {
-	at := p.Place
+	at, waited, spent := p.Place, g.Arrive == nil, a.Last.Spent
 	switch {
-	case at.Away || a.Layout != at.Layout:
+	case waited && a.Layout != at.Latest || !waited && (at.Away || a.Layout != at.Layout):
 		return r, wire.CodeLayout
-	case r.Departed != nil && a.Least <= r.Departed.Layout:
+	case r.Departed != nil && min(a.Least, a.Layout) <= r.Departed.Layout:
+		return r, wire.CodeReceipt
+	case waited && a.Last.Opened > r.openedAt(at) && !a.wakes(g.Keys.Owner):
 		return r, wire.CodeReceipt
 	}
 	before := r
@@ -55,6 +69,7 @@ func (a Arrive) open(r Record, p Policy, g Register) (Record, wire.Code) {
 	if a.Last.Opened > r.openedAt(at) {
 		r.carry(a.Last)
 	} else {
+		spent = r.spentAway()
 		signed = g.Proven && r.Departed.guarded(p, a.NowMillis)
 		if !signed && r.Departed.guarded(p, a.NowMillis) {
 			return before, wire.CodeOwner
@@ -70,8 +85,26 @@ func (a Arrive) open(r Record, p Policy, g Register) (Record, wire.Code) {
 	if signed {
 		r.Marks = marks // their owner named this registration
 	}
-	r.Opened, r.Departed, r.ArrivingMillis = at.Layout+1, nil, 0
+	if waited && spent > 0 {
+		r.Forgiven -= uint64(spent)
+		r.Past -= min(r.Past, spent)
+		r.DebitedMillis = max(r.DebitedMillis, a.NowMillis)
+	}
+	r.Opened, r.Departed, r.ArrivingMillis = a.Layout+1, nil, 0
 	return r, ""
+}
+
+// wakes tells whether a registration of this owner's, which waited, may open.
+func (a Arrive) wakes(owner [32]byte) bool {
+	return a.Last.Before == wire.StateNone || a.Last.Signed && a.Last.Owner == owner
+}
+
+// spentAway is the guesses that were spent of the live record that left.
+func (r *Record) spentAway() uint32 {
+	if r.Departed == nil {
+		return 0
+	}
+	return r.Departed.Spent
 }
 
 // carry takes over what was counted elsewhere.
@@ -88,9 +121,9 @@ func (r *Record) carry(last wire.Receipt) {
 // wait keeps a registration until its receipts come. Nothing of it counts yet.
 //
 // The attack that it stops: a token's thief throws away the registration that
-// the owner has left his island for already. For the reset delay, from when the
-// first one came, it makes room only for its own owner; or for one with
-// receipts, which name it.
+// the owner has left his island for already. For the reset delay it makes room
+// only for its own owner; or for one with receipts, which name it. Each has a
+// delay of its own: one that inherited a stranger's would have none left.
 func (g Register) wait(r Record, p Policy) (Record, wire.Code) {
 	switch {
 	case g.Replaces != nil && (r.State != wire.StateArriving || *g.Replaces != r.Generation):
@@ -98,11 +131,19 @@ func (g Register) wait(r Record, p Policy) (Record, wire.Code) {
 	case r.guarded(p, g.NowMillis) && !(g.Proven && g.Replaces != nil):
 		return r, wire.CodeArriving
 	}
-	if r.State != wire.StateArriving {
-		r.ArrivingMillis = g.NowMillis
-	}
+	r.ArrivingMillis = g.NowMillis
 	keys := g.Keys
 	r.State, r.Generation, r.Keys = wire.StateArriving, g.Generation, &keys
 	r.Changes++
 	return r, ""
+}
+
+// unwait drops what waits for receipts, and leaves the account closed.
+func (r Record) unwait() Record {
+	r.State, r.Keys, r.ArrivingMillis = wire.StateNone, nil, 0
+	if r.Departed != nil {
+		r.State = wire.StateDeparted
+	}
+	r.Changes++
+	return r
 }

@@ -11,11 +11,13 @@ type Departed struct {
 	Before     wire.State          `cbor:"4,keyasint"`           // what was here
 	Signed     bool                `cbor:"5,keyasint,omitempty"` // by the owner of a live record, for this generation
 
-	// Of the live record that left: its owner, who decides for a while where
-	// to; zero when nobody does.
+	// Of the live record that left: its owner, who alone decides for a while
+	// where to, its generation, when it left, and the guesses spent of it; zero
+	// where none did.
 	Owner    [32]byte        `cbor:"6,keyasint,omitzero"`
 	Left     wire.Generation `cbor:"7,keyasint,omitzero"`
-	AtMillis uint64          `cbor:"8,keyasint,omitempty"` // when Owner last signed
+	AtMillis uint64          `cbor:"8,keyasint,omitempty"`
+	Spent    uint32          `cbor:"9,keyasint,omitempty"`
 }
 
 // Depart closes the account up to a layout: its home there is another island.
@@ -45,19 +47,23 @@ type Depart struct {
 //     owner's, which arrives in the same moment, sent away by it: a signature is
 //     for one generation.
 //  5. Send the last attempt away while it is open: exhausted records stay.
+//  6. Whoever has a key that was replaced since keeps the account guarded by
+//     signing again and again: the delay runs once, from when the record left.
+//  7. A layout comes between a departure and its arrival, and the receipt was
+//     lost: what was said once is said again, whatever was learnt since.
 func (d Depart) Apply(r Record, p Policy) (Record, wire.Code) {
 	left := r.Departed
 	by := r.Departer(p, d.NowMillis)
-	signed := by == nil || d.Live != wire.Generation{} && d.Live == by.Live
+	signed := by != nil && d.Live != wire.Generation{} && d.Live == by.Live
 	same := r.State == wire.StateDeparted && left.To == d.To && left.Generation == d.Generation
 	switch {
+	case same && left.Layout == d.Layout:
+		return r, "" // a retry
 	case d.Layout == 0 || d.Layout != p.Place.Layout || !p.Place.Away || d.To != p.Place.Home:
 		return r, wire.CodeLayout
 	case r.State == wire.StateExhausted:
 		return r, wire.CodeExhausted
-	case same && left.Layout == d.Layout:
-		return r, "" // a retry
-	case !same && !signed:
+	case !same && by != nil && by.Needed && !signed:
 		return r, wire.CodeOwner
 	}
 	now := Departed{To: d.To, Layout: d.Layout, Generation: d.Generation, Before: max(r.State, wire.StateNone)}
@@ -66,12 +72,12 @@ func (d Depart) Apply(r Record, p Policy) (Record, wire.Code) {
 		now = *left
 		now.Layout = d.Layout
 	case r.live():
-		now.Signed, now.Owner, now.Left, now.AtMillis = true, r.Keys.Owner, r.Generation, d.NowMillis
-	case left != nil:
-		now.Before = left.Before
-		if left.guarded(p, d.NowMillis) { // its owner named another
-			now.Signed, now.Owner, now.Left, now.AtMillis = true, left.Owner, left.Left, max(left.AtMillis, d.NowMillis)
-		}
+		now.Signed, now.Owner, now.Left, now.AtMillis, now.Spent = true, r.Keys.Owner, r.Generation, d.NowMillis, uint32(r.spent())
+	case left != nil: // another is named
+		now.Before, now.Signed = left.Before, signed && d.Live == left.Left
+		now.Owner, now.Left, now.AtMillis, now.Spent = left.Owner, left.Left, left.AtMillis, left.Spent
+	case r.State == wire.StateArriving:
+		now.Before = wire.StateNone // nothing that waits was ever open
 	}
 	r.Past, r.Forgiven = uint32(r.wrongEver()), r.Slot // counted, by whomever it comes to
 	r.State, r.Keys, r.KE1, r.Pending, r.Departed = wire.StateDeparted, nil, [32]byte{}, nil, &now
@@ -79,31 +85,40 @@ func (d Depart) Apply(r Record, p Policy) (Record, wire.Code) {
 	return r, ""
 }
 
-// Departer is the key that must sign a departure, and the generation that it
-// signs for; nil where anybody may ask for it.
+// Departer is the key whose signature sends the account away, and the
+// generation that it signs for; nil where nobody's helps.
 func (r *Record) Departer(p Policy, nowMillis uint64) *Departer {
+	left := r.Departed
 	switch {
 	case r.live():
-		return &Departer{r.Keys.Owner, r.Generation}
-	case r.Departed.guarded(p, nowMillis):
-		return &Departer{r.Departed.Owner, r.Departed.Left}
+		return &Departer{r.Keys.Owner, r.Generation, true}
+	case left.guarded(p, nowMillis):
+		return &Departer{left.Owner, left.Left, true}
 	case r.guarded(p, nowMillis):
-		return &Departer{r.Keys.Owner, r.Generation}
+		return &Departer{r.Keys.Owner, r.Generation, true}
+	case left != nil && left.Owner != [32]byte{}:
+		return &Departer{left.Owner, left.Left, false}
 	}
 	return nil
 }
 
 // Departer may send an account away.
 type Departer struct {
-	Owner [32]byte
-	Live  wire.Generation
+	Owner  [32]byte
+	Live   wire.Generation
+	Needed bool // else anybody may, and what they name is not the owner's word
 }
 
 // Receipt is what the island says of an account that departed, but for the
 // signature and whose word it is.
 func (r *Record) Receipt(at Place) *wire.Receipt {
 	past := &wire.Past{History: r.report(), Marks: r.Marks}
+	var owner [32]byte
+	if r.Departed.Signed {
+		owner = r.Departed.Owner
+	}
 	return &wire.Receipt{
+		Spent: r.Departed.Spent, Owner: owner,
 		Layout: r.Departed.Layout, Before: r.Departed.Before, Opened: r.openedAt(at), Signed: r.Departed.Signed,
 		Slot: r.Slot, Wrong: r.Past, Root: r.Root, Resets: r.Resets, Changes: r.Changes, Events: r.Events,
 		PastHash: past.Hash(), Past: past,

@@ -11,6 +11,9 @@ import (
 func at(layout uint64, island, home int) Policy {
 	p := islandPolicy
 	p.Place = Place{Layout: layout, Home: pin(home), Away: island != home, Later: island != 0}
+	if island == home {
+		p.Place.Latest = layout
+	}
 	return p
 }
 
@@ -79,7 +82,7 @@ func TestArriveRefuses(t *testing.T) {
 	waiting := Record{State: wire.StateArriving, Generation: gen(5), Keys: &Keys{Owner: [32]byte{5}}, ArrivingMillis: 1000}
 	left := waiting
 	left.Departed = &Departed{To: pin(0), Layout: 2, Before: wire.StateLive}
-	last := wire.Receipt{Layout: 1, Before: wire.StateLive, Opened: 1, Signed: true, Slot: 9, Wrong: 4, Root: [32]byte{1}, Changes: 20, Events: 30}
+	last := wire.Receipt{Layout: 1, Before: wire.StateLive, Opened: 1, Signed: true, Owner: [32]byte{5}, Slot: 9, Wrong: 4, Root: [32]byte{1}, Changes: 20, Events: 30}
 	good := Arrive{Generation: gen(5), Layout: 1, Least: 1, Last: last}
 	over := good
 	over.Last.Wrong = islandPolicy.Lifetime
@@ -94,6 +97,10 @@ func TestArriveRefuses(t *testing.T) {
 		"the home is another island by now":  {waiting, at(1, 1, 2), good, wire.CodeLayout},
 		"there is a newer layout by now":     {waiting, at(2, 1, 1), good, wire.CodeLayout},
 		"receipts from before it left again": {left, at(3, 1, 1), Arrive{Generation: gen(5), Layout: 3, Least: 2, Last: last}, wire.CodeReceipt},
+		"over what was destroyed":            {waiting, at(1, 1, 1), Arrive{Generation: gen(5), Layout: 1, Least: 1, Last: wire.Receipt{Layout: 1, Before: wire.StateDestroyed, Opened: 1}}, wire.CodeReceipt},
+		"over what was deleted":              {waiting, at(1, 1, 1), Arrive{Generation: gen(5), Layout: 1, Least: 1, Last: wire.Receipt{Layout: 1, Before: wire.StateDeleted, Opened: 1}}, wire.CodeReceipt},
+		"sent by another owner":              {waiting, at(1, 1, 1), Arrive{Generation: gen(5), Layout: 1, Least: 1, Last: wire.Receipt{Layout: 1, Before: wire.StateLive, Opened: 1, Signed: true, Owner: [32]byte{6}}}, wire.CodeReceipt},
+		"sent by nobody, after the delay":    {waiting, at(1, 1, 1), Arrive{Generation: gen(5), Layout: 1, Least: 1, Last: wire.Receipt{Layout: 1, Before: wire.StateLive, Opened: 1}}, wire.CodeReceipt},
 		"the lifetime is over":               {waiting, at(1, 1, 1), over, wire.CodeLifetime},
 	} {
 		if after, code := c.a.Apply(c.r, c.p); code != c.want || after.live() {
@@ -118,13 +125,64 @@ func TestArriveRefuses(t *testing.T) {
 		t.Errorf("registered away from home: %q", code)
 	}
 	for _, c := range []Command{
-		{Debit: &Debit{Generation: gen(5), Slot: 1}}, {Refill: &Refill{Generation: gen(5)}}, {Delete: &Delete{Generation: gen(5)}}, {Mark: &Mark{Generation: gen(5)}},
+		{Debit: &Debit{Generation: gen(5), Slot: 1}}, {Refill: &Refill{Generation: gen(5)}}, {Delete: &Delete{Generation: gen(5), Later: true}}, {Mark: &Mark{Generation: gen(5)}},
 	} {
 		if _, o := c.Apply(waiting, at(1, 1, 1)); o.Refused != wire.CodeArriving || o.Changed || o.Ticket.Valid() {
 			t.Errorf("%+v of what waits: %q", c, o.Refused)
 		}
 		if _, o := c.Apply(Record{State: wire.StateDeparted, Generation: gen(5)}, at(1, 1, 2)); o.Refused != wire.CodeDeparted || o.Changed {
 			t.Errorf("%+v of what departed: %q", c, o.Refused)
+		}
+	}
+}
+
+// TestWaitingEnds is about what waits for receipts, when something else happens.
+func TestWaitingEnds(t *testing.T) {
+	live := guesses(t, applied(t, Record{}, owned(1, 1, Record{}), ""), 9)
+	gone, _ := departs(live, at(1, 0, 1), 1, 7, gen(1), 1000)
+	waiting := Record{State: wire.StateArriving, Generation: gen(7), Keys: &Keys{Owner: live.Keys.Owner}, ArrivingMillis: 900}
+	arrive := Arrive{Generation: gen(7), Layout: 1, Least: 1, Last: *gone.Receipt(at(1, 0, 1).Place), NowMillis: 1000}
+
+	r, code := arrive.Apply(waiting, at(1, 1, 1))
+	if code != "" || r.left(islandPolicy) != 1 || r.wrongEver() != 9 || r.spent() != 9 {
+		t.Errorf("nine guesses were spent before the owner's word got through: %q, %d left, %d wrong ever", code, r.left(islandPolicy), r.wrongEver())
+	}
+	between := at(2, 1, 2)
+	between.Place.Latest = 1
+	if r, code = arrive.Apply(waiting, between); code != "" || !r.live() || r.Opened != 2 {
+		t.Errorf("a layout came between departure and arrival: %q", code)
+	}
+	if again, code := departs(gone, at(2, 0, 2), 1, 7, wire.Generation{}, 1000); code == "" && again.Departed.Layout != 1 {
+		t.Errorf("another receipt than the lost one: %+v", again.Departed)
+	}
+	retry := Depart{To: pin(1), Layout: 1, Generation: gen(7)}
+	if again, code := retry.Apply(gone, at(2, 0, 2)); code != "" || again.Changes != gone.Changes {
+		t.Errorf("the lost receipt, when a newer layout is known: %q", code)
+	}
+	left := waiting
+	left.Departed = &Departed{To: pin(2), Layout: 2}
+	if _, code := arrive.Apply(left, between); code != wire.CodeReceipt {
+		t.Errorf("it departed from here in a newer layout: %q", code)
+	}
+
+	dropped, code := Delete{Generation: gen(7)}.Apply(left, between)
+	if code != "" || dropped.State != wire.StateDeparted || dropped.Keys != nil {
+		t.Errorf("deleted by its owner: %q %+v", code, dropped)
+	}
+	if dropped, code = (Delete{Generation: gen(7)}).Apply(waiting, at(1, 1, 1)); code != "" || dropped.State != wire.StateNone || dropped.Keys != nil || dropped.open(at(1, 1, 1).Place) {
+		t.Errorf("deleted by its owner: %q %+v", code, dropped)
+	}
+
+	late := 900 + uint64(islandMillis) + 1
+	taken, code := Register{Generation: gen(8), NowMillis: late, Changes: waiting.Changes}.Apply(waiting, at(1, 1, 1))
+	if code != "" || !taken.guarded(islandPolicy, late+islandMillis) {
+		t.Errorf("whose wait began late has less of it: %q %+v", code, taken)
+	}
+	for _, by := range []wire.Generation{{}, gen(1)} { // the guard runs once, whoever signs
+		late := 1001 + uint64(islandMillis)
+		again, code := departs(gone, at(1, 0, 1), 1, 9, by, late)
+		if code != "" || again.Departed.guarded(islandPolicy, late) || again.Departed.Signed != (by != wire.Generation{}) {
+			t.Errorf("named anew after the delay: %q %+v", code, again.Departed)
 		}
 	}
 }

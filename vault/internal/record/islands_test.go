@@ -39,9 +39,11 @@ type islands struct {
 	receipts []given
 	late     []func()                 // proposed, and not yet committed
 	keys     map[wire.Generation]byte // who registered it
+	waits    map[wire.Generation]int  // the guesses before it began to wait
 
 	// The oracle.
-	guesses  int     // at the owner's secret, since the last proof or signature of the owner's
+	guesses  int     // at the owner's secret, ever
+	proven   int     // of them, those before the last proof, or choice of a password, of the owner's
 	ever     int     // without a proof, since the root last registered
 	root     byte    // 0: nobody
 	left     *uint64 // when the owner last signed a departure that nobody's arrival has followed
@@ -70,8 +72,18 @@ func pin(island int) [wire.PinBytes]byte { return [wire.PinBytes]byte{byte(islan
 func (w *islands) policy(island int) Policy {
 	p, n := islandPolicy, w.known[island]
 	home := w.homes[n]
-	p.Place = Place{Layout: n, Home: pin(home), Away: home != island, Later: island != 0}
+	p.Place = Place{Layout: n, Home: pin(home), Away: home != island, Latest: w.latest(island), Later: island != 0}
 	return p
+}
+
+// latest is the newest layout that an island knows with itself as the home.
+func (w *islands) latest(island int) uint64 {
+	for n := w.known[island]; n > 0; n-- {
+		if w.homes[n] == island {
+			return n
+		}
+	}
+	return 0
 }
 
 func (w *islands) fatal(format string, args ...any) {
@@ -112,19 +124,22 @@ func (w *islands) carry(island int, c Command, signer byte) wire.Code {
 		if w.owners(o.Ticket.Keys().Owner[0]) {
 			w.guesses++
 		}
-		if w.guesses > int(p.Attempts) || w.ever > int(p.Lifetime) {
-			w.fatal("%d guesses, %d ever", w.guesses, w.ever)
+		if n := w.guesses - w.proven; n > int(p.Attempts) || w.ever > int(p.Lifetime) {
+			w.fatal("%d guesses, %d ever", n, w.ever)
 		}
 	}
 	if c.Refill != nil && o.Changed {
 		w.ever-- // that one was right
 		if w.owners(after.Keys.Owner[0]) {
-			w.guesses = 0
+			w.proven = w.guesses
 		}
 	}
 	if c.Depart != nil && o.Changed && signer != 0 && w.owners(signer) && before.live() {
 		at := c.Depart.NowMillis
-		w.left, w.guesses = &at, 0
+		w.left = &at
+	}
+	if c.Register != nil && o.Changed && after.State == wire.StateArriving {
+		w.waits[after.Generation] = w.guesses
 	}
 	if after.live() && (!before.live() || after.Generation != before.Generation) {
 		w.entered(island, before, after, c, signer, ownerLive)
@@ -154,8 +169,12 @@ func (w *islands) entered(island int, before, after Record, c Command, signer by
 		w.root, w.ever = owner, 0
 	}
 	w.left = nil
-	if w.owners(owner) && (c.Mature == nil || !before.live()) {
-		w.guesses = 0 // his choice, or that of who completes what he asked for
+	switch {
+	case !w.owners(owner) || c.Mature != nil && before.live():
+	case c.Arrive != nil: // what was guessed since he registered it counts
+		w.proven = max(w.proven, w.waits[after.Generation])
+	default:
+		w.proven = w.guesses // his choice
 	}
 }
 
@@ -183,7 +202,7 @@ func (w *islands) finish(b begun, replaces *wire.Generation, signer byte, receip
 		Generation: b.g, Keys: Keys{Owner: [32]byte{b.key}, Wrapped: []byte{b.key}}, Replaces: replaces, Changes: b.changes, NowMillis: w.now,
 	}
 	if len(receipts) > 0 {
-		a, holds := w.arrival(b.island, b.g, receipts)
+		a, holds := w.arrival(b.island, b.g, w.known[b.island], receipts)
 		if !holds {
 			return wire.CodeReceipt
 		}
@@ -198,9 +217,11 @@ func (w *islands) finish(b begun, replaces *wire.Generation, signer byte, receip
 }
 
 // older are the older homes, as an island knows them.
-func (w *islands) older(island int) (older []int) {
-	for _, home := range w.homes[:w.known[island]+1] {
-		if home != w.homes[w.known[island]] && !slices.Contains(older, home) {
+func (w *islands) older(island int) []int { return w.olderThan(w.known[island]) }
+
+func (w *islands) olderThan(layout uint64) (older []int) {
+	for _, home := range w.homes[:layout+1] {
+		if home != w.homes[layout] && !slices.Contains(older, home) {
 			older = append(older, home)
 		}
 	}
@@ -209,9 +230,9 @@ func (w *islands) older(island int) (older []int) {
 
 // arrival is what the box makes of receipts: one of each older home, whose
 // signature names this island, this generation and a layout that it knows.
-func (w *islands) arrival(island int, g wire.Generation, receipts []given) (a Arrive, holds bool) {
-	a = Arrive{Generation: g, Layout: w.known[island], Least: layoutsMade + 1, NowMillis: w.now}
-	older := w.older(island)
+func (w *islands) arrival(island int, g wire.Generation, layout uint64, receipts []given) (a Arrive, holds bool) {
+	a = Arrive{Generation: g, Layout: layout, Least: layoutsMade + 1, NowMillis: w.now}
+	older := w.olderThan(layout)
 	holds = len(receipts) == len(older) && len(older) > 0
 	var list []wire.Receipt
 	for _, r := range receipts {
@@ -252,7 +273,7 @@ func (w *islands) depart(island int, g wire.Generation, signer byte) wire.Code {
 func (w *islands) isLate() bool { return !w.settling && w.rng.IntN(4) == 0 }
 
 func (w *islands) arrive(island int, g wire.Generation, receipts []given) {
-	a, holds := w.arrival(island, g, receipts)
+	a, holds := w.arrival(island, g, w.latest(island), receipts)
 	switch {
 	case !holds:
 	case w.isLate():
@@ -478,11 +499,18 @@ func (w *islands) settle() {
 			w.fatal("at the end island %d gives no receipt: %q", from, code)
 		}
 	}
-	a, holds := w.arrival(home, b.g, w.collect(home, b.g, false))
+	a, holds := w.arrival(home, b.g, w.latest(home), w.collect(home, b.g, false))
 	if !holds {
 		w.fatal("at the end receipts are missing")
 	}
 	code := w.carry(home, Command{Arrive: &a}, 0)
+	if code == wire.CodeReceipt { // over a tombstone: begun anew, with the receipts in hand
+		b = w.start(home, key)
+		for _, from := range w.older(home) {
+			w.depart(from, b.g, key)
+		}
+		code = w.finish(b, nil, key, w.collect(home, b.g, false))
+	}
 	if code != "" && (code != wire.CodeLifetime || w.ever < int(islandPolicy.Lifetime)) {
 		w.fatal("at the end it does not arrive: %q", code)
 	}
@@ -498,7 +526,7 @@ func TestOneIslandIsOpen(t *testing.T) {
 	for seed := range uint64(runs) {
 		w := &islands{
 			T: t, rng: rand.New(rand.NewPCG(seed, 1)), seed: seed, now: 1000,
-			keys: map[wire.Generation]byte{},
+			keys: map[wire.Generation]byte{}, waits: map[wire.Generation]int{},
 		}
 		for i := range w.homes[1:] {
 			w.homes[i+1] = w.rng.IntN(islandsMade)

@@ -8,6 +8,7 @@ type Place struct {
 	Layout uint64              // the newest that the island knows
 	Home   [wire.PinBytes]byte // the account's home in it
 	Away   bool                // Home is another island than this one
+	Latest uint64              // the newest layout in which this island is the account's home
 	Later  bool                // this island joined later: nothing is open here that has not arrived
 }
 

@@ -150,7 +150,7 @@ func (r *Record) Status(p Policy, nowMillis uint64) *wire.StatusReport {
 	case r.State == wire.StateExhausted:
 		s.DestroyAtMillis = r.OpenUntilMillis
 	case r.State == wire.StateDeparted:
-		s.Departed = &wire.Departed{To: r.Departed.To, Layout: r.Departed.Layout, Generation: r.Departed.Generation}
+		s.Departed = &wire.Departed{To: r.Departed.To, Layout: r.Departed.Layout, Generation: r.Departed.Generation, Signed: r.Departed.Signed}
 	}
 	return s
 }

@@ -137,6 +137,8 @@ func (d Delete) Apply(r Record, p Policy) (Record, wire.Code) {
 	switch {
 	case r.State == wire.StateDeleted && d.Generation == r.Generation:
 		return r, "" // a retry
+	case r.State == wire.StateArriving && d.Generation == r.Generation && !d.Later:
+		return r.unwait(), ""
 	case !r.live():
 		return r, r.absent()
 	case d.Generation != r.Generation:
