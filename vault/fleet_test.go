@@ -197,7 +197,7 @@ func TestAccountMoves(t *testing.T) {
 		t.Fatal(code)
 	}
 	restart()
-	if s := b.status(account); s.State != wire.StateLive || s.WrongEver != 3 || s.Left != 10 || s.Slot != 3 || s.Layout != 1 {
+	if s := b.status(account); s.State != wire.StateLive || s.WrongEver != 3 || s.Left != 7 || s.Slot != 3 || s.Layout != 1 {
 		t.Fatalf("%+v", s)
 	}
 	if s := a.status(account); s.State != wire.StateDeparted || s.Departed.To != to || s.Departed.Generation != g.gen {

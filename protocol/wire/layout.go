@@ -120,7 +120,7 @@ func (c *check) receipt(r *Receipt) {
 	c.value("state", r.Before >= StateNone && r.Before <= StateArriving && r.Before != StateDeparted && r.Before != StateExhausted)
 	c.value("layout", r.Layout > 0 && r.Layout <= LayoutsMax)
 	c.value("opened", r.Opened <= r.Layout)
-	c.value("spent", r.Spent <= r.Wrong && uint64(r.Spent) <= r.Slot)
+	c.value("spent", uint64(r.Spent) <= r.Slot)
 	c.length("signature", len(r.Signature), SignatureBytes, SignatureBytes)
 	if r.Past != nil {
 		c.length("marks", len(r.Past.Marks), 0, MarksMax)
