@@ -33,8 +33,8 @@ var (
 	// has its key brings it on; anybody, when the fleet's reset wait is over.
 	ErrArriving = errors.New("a registration of this account waits at its new island")
 	// ErrLayout: the vault shows an older layout of its islands than this
-	// device has seen. Nothing was sent to it.
-	ErrLayout = errors.New("the vault shows an older layout of its islands than before")
+	// device has seen, or than one of them knows. No guess was used.
+	ErrLayout = errors.New("the vault shows an older layout of its islands than there is")
 	// ErrStale: the vault holds a newer mark of this device. The storage was
 	// set back before the device wrote into it.
 	ErrStale = errors.New("the vault remembers a newer backup of this device")
@@ -148,9 +148,9 @@ func ErrState(s wire.StatusReport) error {
 	switch s.State {
 	case wire.StateLive:
 		return nil
-	case wire.StateNone, wire.StateDeleted, wire.StateDeparted:
+	case wire.StateNone, wire.StateDeleted:
 		return ErrNoRecord
-	case wire.StateArriving:
+	case wire.StateArriving, wire.StateDeparted: // it is somewhere
 		return ErrArriving
 	case wire.StateExhausted:
 		return ErrExhausted

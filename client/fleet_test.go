@@ -72,6 +72,11 @@ type isle struct {
 // newFleet has so many islands; layout 0 names the founder alone.
 func newFleet(t *testing.T, n int) *fleet {
 	t.Helper()
+	return newFleetUnder(t, n, 24*60*60*1000)
+}
+
+func newFleetUnder(t *testing.T, n int, resetMillis uint64) *fleet {
+	t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	must(t, err)
 	custodian, signing, err := ed25519.GenerateKey(rand.Reader)
@@ -80,7 +85,7 @@ func newFleet(t *testing.T, n int) *fleet {
 	must(t, err)
 	founding := vault.Founding{
 		Suite: opaque.P256SHA256, Issuers: []bundle.Issuer{issuer}, Isolation: "none", Rollback: "file",
-		Policy:     bundle.Policy{Attempts: 10, TicketMillis: 120_000, Lifetime: 100, ResetMillis: 24 * 60 * 60 * 1000},
+		Policy:     bundle.Policy{Attempts: 10, TicketMillis: 120_000, Lifetime: 100, ResetMillis: resetMillis},
 		Custodians: [][]byte{custodian}, Quorum: 1,
 	}
 	f := &fleet{custodian: signing}

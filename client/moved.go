@@ -8,8 +8,9 @@ import (
 
 // Moved tells whether the record of a status is the one that a device knows by
 // an older generation, taken from island to island by its owner since: each
-// island says to which registration it sent the account, and what lives is
-// sent by its owner alone. Free of charge.
+// island says to which registration it sent the account, and whether the owner
+// of what lived there signed that; anybody may when his delay is over. Free of
+// charge.
 func (v *Vault) Moved(ctx context.Context, known wire.Generation, now wire.StatusReport) (bool, error) {
 	w, err := v.homes(ctx)
 	if err != nil || !live(now.State) || ended(now.History) {
@@ -21,7 +22,7 @@ func (v *Vault) Moved(ctx context.Context, known wire.Generation, now wire.Statu
 		if err != nil {
 			return false, err
 		}
-		if status.State == wire.StateDeparted {
+		if status.State == wire.StateDeparted && status.Departed.Signed {
 			left[status.Generation] = status.Departed.Generation
 		}
 	}

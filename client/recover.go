@@ -107,21 +107,24 @@ func (r *Recovery) spares(a *wire.Answer) bool {
 }
 
 // moveHome takes an account that is not at home there, now that password and
-// key are at hand. Where that comes to nothing now, the record stays usable,
-// and the next success goes on.
+// key are at hand. The status is that of where it got to: before its last step
+// the record stays usable where it was.
 func (r *Recovery) moveHome(ctx context.Context, p Payload, status wire.StatusReport) wire.StatusReport {
 	if r.where.at == r.where.home {
 		return status
 	}
+	r.where.status = status
 	moved, err := r.where.move(ctx, r.password, p)
-	if r.stays = err; err != nil {
-		return status
+	if err != nil {
+		moved, err = r.where.stopped(ctx, err)
 	}
+	r.stays = err
 	return moved
 }
 
-// Stays is nil, or why the account could not be moved to its new island after
-// a guess that was right. It goes on at the next one.
+// Stays is nil, or why the account did not get to its new island after a guess
+// that was right. It goes on at the next one, or, where the status that Run
+// gave is not live, at the next question.
 func (r *Recovery) Stays() error { return r.stays }
 
 // outcome makes sure that no error claims "no guess used" after one may have

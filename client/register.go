@@ -77,7 +77,7 @@ func (v *Vault) register(ctx context.Context, password string, p Payload, over o
 func (w *whereabouts) register(ctx context.Context, secret []byte, p Payload, over overLive) (wire.StatusReport, error) {
 	isLive := live(w.status.State)
 	if !isLive && w.closedAtHome() {
-		return w.move(ctx, secret, p)
+		return w.anew(ctx, secret, p)
 	}
 	e := &enrolment{vault: w.vault, at: w.at, payload: p}
 	if isLive {
@@ -87,10 +87,18 @@ func (w *whereabouts) register(ctx context.Context, secret []byte, p Payload, ov
 	if err != nil || w.at == w.home || after.Generation != e.started.Generation {
 		return after, err
 	}
-	if moved, err := w.move(ctx, secret, p); err == nil {
-		return moved, nil
+	w.status = after
+	moved, err := w.move(ctx, secret, p)
+	if errors.Is(err, ErrArriving) { // a stranger waits there, whom receipts pass by
+		moved, err = w.anew(ctx, secret, p)
 	}
-	return after, nil
+	if err != nil {
+		moved, err = w.stopped(ctx, err)
+	}
+	if live(moved.State) {
+		err = nil // it is registered, wherever
+	}
+	return moved, err
 }
 
 // enrolment is one registration on its way.
@@ -111,6 +119,11 @@ func (e *enrolment) run(ctx context.Context, secret []byte) (wire.StatusReport, 
 	if err := e.prepare(ctx, secret); err != nil {
 		return wire.StatusReport{}, err
 	}
+	return e.complete(ctx)
+}
+
+// complete is the second trip, until its outcome is known.
+func (e *enrolment) complete(ctx context.Context) (wire.StatusReport, error) {
 	var unknown error
 	for try := 1; ; try++ {
 		_, err := e.vault.askSecond(ctx, e.at, e.exchange, e.started.Ticket, wire.Second{RegisterFinish: &e.finish})

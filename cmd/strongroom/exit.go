@@ -174,7 +174,7 @@ var stories = []struct {
 		"a device that has that first key can protect it anew (strongroom password). Otherwise use another account, or the 64-digit key.", nil}},
 	{client.ErrArriving, story{exitFailure, "arriving", "a registration of this account waits at the vault's new machines, and was not made with this key.", lostNothing,
 		"if it is yours, a device that has its key brings it on (strongroom password). If not, somebody has your account's tokens: tell your service; after the vault's reset delay (strongroom status) your device can take its place.", nil}},
-	{client.ErrLayout, story{exitPin, "layout", "the vault shows an older list of its machines than this device has seen before.", "nothing. Nothing was sent.",
+	{client.ErrLayout, story{exitPin, "layout", "the vault shows an older list of its machines than this device, or one of them, has seen before.", "nothing, and no attempt.",
 		"try again in a minute: one of its relays may not have the newest yet. If it stays, tell the vault's operator: somebody may stand between you and your vault.", nil}},
 	{client.ErrPending, story{exitFailure, "reset-pending", "another reset or deletion of this account waits in the vault already.", lostNothing,
 		"strongroom status shows until when. If it is yours, run strongroom enable again after that time.", nil}},
