@@ -36,7 +36,7 @@ func (g *group) part(v *Vault, p *peer, run wire.GroupID, part wire.StreamPart) 
 	if a := g.arriving; a != nil && (a.from != p || a.id != part.Stream) && !a.whole && !a.busy && g.ticks > a.touched+streamTicks {
 		g.arriving = nil // its sender is gone
 	}
-	if g.arriving == nil && part.Head != nil && part.Number == 0 && v.saving == nil && g.joins(v, run) {
+	if g.arriving == nil && part.Head != nil && part.Number == 0 && v.saving == nil && g.joins(v, run, true) {
 		g.arrive(v, p, part)
 	}
 	a := g.arriving

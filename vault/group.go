@@ -47,6 +47,7 @@ type group struct {
 	ticks  uint64
 
 	ledAt      uint64 // when a leader was last known, in ticks
+	leftAt     uint64 // when this box left its run for an order, in ticks; 0: it did not
 	campaignAt uint64 // asks for votes then, in ticks; 0: when Raft says (gone.go)
 	resumes    bool   // at the next Step, as the member that it was
 

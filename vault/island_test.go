@@ -498,6 +498,14 @@ func TestColdStartOfThree(t *testing.T) {
 // TestColdStartOfResumed: two of five boxes that forget nothing are left of a
 // run whose majority lost what it had. They take an order like the others.
 func TestColdStartOfResumed(t *testing.T) {
+	for late := 3; late < 5; late++ {
+		coldStartOfResumed(t, late)
+	}
+}
+
+// coldStartOfResumed has the order reach one of the two that resumed late: it
+// asks the other for votes in the old run meanwhile, and must not draw it back.
+func coldStartOfResumed(t *testing.T, late int) {
 	s := newServing(t, 5, "token")
 	s.register("anna", "right", "K")
 	s.recover("anna", "wrong")
@@ -516,6 +524,10 @@ func TestColdStartOfResumed(t *testing.T) {
 	}
 	s.run(600)
 	s.order()
+	order := s.boxes[late].in.Order
+	s.boxes[late].in.Order = nil
+	s.run(60)
+	s.boxes[late].in.Order = order
 	s.serves()
 	s.wrong("anna", 1)
 }

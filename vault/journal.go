@@ -269,7 +269,7 @@ func (g *group) begin(v *Vault) {
 		v.fail(err)
 		return
 	}
-	g.raft, g.member, g.conf, g.ledAt = raft, g.start.ID, g.start.Members, g.ticks
+	g.raft, g.member, g.conf, g.ledAt, g.leftAt = raft, g.start.ID, g.start.Members, g.ticks, 0
 	g.note(v, journalRecord{Begin: &begin{g.id, g.member}})
 	g.start = consensus.Start{ID: g.member}
 	g.look(v)

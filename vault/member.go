@@ -19,14 +19,18 @@ const (
 // joins tells whether messages of a run are for this box, and has it take part
 // in that run where it takes part in none. A box that is a member of another
 // run is not drawn out of it: an order that was signed too late would else tear
-// it apart.
-func (g *group) joins(v *Vault, run wire.GroupID) bool {
+// it apart. One that left its run for an order is drawn back by that run's
+// leader at once, by others who ask for its vote, and have no leader either,
+// only when the order's run has not come for a while.
+func (g *group) joins(v *Vault, run wire.GroupID, led bool) bool {
 	switch {
 	case run == (wire.GroupID{}):
 		return false
 	case g.raft != nil && run == g.id:
 		return true
 	case g.raft != nil && g.conf.Has(g.member):
+		return false
+	case run == g.id && !led && g.leftAt != 0 && g.ticks < g.leftAt+leaderlessTicks:
 		return false
 	}
 	if run != g.id {
@@ -187,6 +191,7 @@ func (g *group) leave(v *Vault) {
 		}
 	}
 	g.raft, g.queue, g.conf, g.status, g.leading = nil, nil, consensus.Configuration{}, consensus.Status{}, false
+	g.leftAt = max(g.ticks, 1)
 }
 
 // ordered has the first box of an order start alone, from all that it has; the

@@ -88,7 +88,7 @@ func (g *group) data(v *Vault, p *peer, b []byte) {
 	p.clock = max(p.clock, parcel.ClockMillis)
 	for _, m := range parcel.Raft {
 		// A box speaks for its own member alone.
-		if consensus.From(m) == p.inMember && g.joins(v, parcel.Group) {
+		if from, leads := consensus.From(m); from == p.inMember && g.joins(v, parcel.Group, leads) {
 			g.must(v, g.raft.Step(m))
 		}
 	}

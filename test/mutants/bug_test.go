@@ -106,6 +106,7 @@ var bugs = []bug{
 	{"arrive with one receipt missing", "vault/depart.go", "if len(p.receipts) != len(p.older) || len(p.older) == 0 {\n		return false\n	}\n	for _, from := range p.older {", "for _, from := range p.older[:min(len(p.older), len(p.receipts))] {", "vault", "TestAccountMoves", false},
 	{"arrive after having departed in the same layout", arrival, "case r.Departed != nil && min(a.Least, a.Layout) <= r.Departed.Layout:", "case false:", records, "TestArriveRefuses", false},
 	{"arrive by what was told under an older layout", arrival, "a.Layout != at.Latest", "false", records, "TestArriveRefuses", false},
+	{"be drawn back into a run that was left for an order", "vault/member.go", "case run == g.id && !led && g.leftAt != 0 && g.ticks < g.leftAt+leaderlessTicks:", "case false:", "vault", "TestColdStartOfResumed", false},
 	{"wake what waited over a destroyed record", arrival, "!a.wakes(g.Keys.Owner):", "false:", records, "TestOneIslandIsOpen", false},
 	{"forgive the guesses spent before the departure", arrival, "if waited && spent > 0 {", "if false {", records, "TestWaitingEnds", false},
 	{"have what waits inherit a stranger's delay", arrival, "	r.ArrivingMillis = g.NowMillis\n", "	if r.State != wire.StateArriving {\n		r.ArrivingMillis = g.NowMillis\n	}\n", records, "TestWaitingEnds", false},

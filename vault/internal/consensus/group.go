@@ -122,13 +122,18 @@ func (g *Group) Step(message []byte) (err error) {
 	return nil
 }
 
-// From is the member that says to have sent a message; 0 for none.
-func From(message []byte) uint64 {
+// From is the member that says to have sent a message, 0 for none, and whether
+// only a leader sends such.
+func From(message []byte) (member uint64, leads bool) {
 	m := new(pb.Message)
 	if proto.Unmarshal(message, m) != nil {
-		return 0
+		return 0, false
 	}
-	return m.GetFrom()
+	switch m.GetType() {
+	case pb.MsgApp, pb.MsgHeartbeat, pb.MsgSnap:
+		leads = true
+	}
+	return m.GetFrom(), leads
 }
 
 // Confirm asks the group whether this member still leads; Work.Confirmed names

@@ -134,7 +134,7 @@ func TestStepDropsNonsense(t *testing.T) {
 		if err := g.Step(m); err != nil {
 			t.Error(err)
 		}
-		if From(m) != 0 {
+		if from, _ := From(m); from != 0 {
 			t.Error("it has a sender")
 		}
 	}
