@@ -312,6 +312,7 @@ func (c *town) judge(founder, second *island.Island) {
 	if moved == 0 || moved == len(c.people) || wrong == 0 || told < attemptsOfFleet*thieves/2 {
 		t.Errorf("too little: %d of %d moved, %d wrong guesses, %d of thieves", moved, len(c.people), wrong, told)
 	}
+	soak.Tried(t, "P4", "accounts in a fleet that gets a second island", len(c.people), soak.Size(peopleEveryDay, peopleSoak))
 	t.Logf("%d of %d accounts moved; %d wrong guesses of people, %d of thieves", moved, len(c.people), wrong, told)
 }
 

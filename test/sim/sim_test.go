@@ -136,4 +136,5 @@ func TestSeedsRepeat(t *testing.T) {
 	if len(traces) != 5 {
 		t.Errorf("%d traces of 5 seeds", len(traces))
 	}
+	soak.Tried(t, "P1", "seeds that repeat to the bit", len(traces), 5)
 }

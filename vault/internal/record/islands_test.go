@@ -540,6 +540,7 @@ func TestOneIslandIsOpen(t *testing.T) {
 		tickets += w.tickets
 	}
 	t.Logf("%d arrivals, %d guesses charged", arrivals, tickets)
+	soak.Tried(t, "P1", "histories of one account over several islands", runs, runs)
 	if arrivals < runs || tickets < runs*10 {
 		t.Fatalf("the runs did too little: %d arrivals, %d guesses", arrivals, tickets)
 	}
