@@ -59,15 +59,15 @@ func Open(c Config) (*Box, error) {
 	if err != nil {
 		return nil, err
 	}
-	workers := c.Workers
-	if workers == 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
 	b := &Box{
 		vault: v, hal: c.HAL,
 		in: make(chan wire.In, inputsMax), out: make(chan wire.Out),
-		done: make(chan vault.Result, inputsMax), jobs: make(chan vault.Job, workers), memory: make(chan vault.Job, 1),
+		done: make(chan vault.Result, inputsMax), jobs: make(chan vault.Job), memory: make(chan vault.Job, 1),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	workers := c.Workers
+	if workers == 0 {
+		workers = runtime.GOMAXPROCS(0)
 	}
 	for range workers {
 		b.workers.Go(func() { b.work(b.jobs) })

@@ -6,9 +6,8 @@ import (
 )
 
 // loop owns the vault. It takes everything that waits, calls Step once, and
-// hands out output as it is taken, and jobs one ahead of each core, which then
-// does not wait for the loop's turn; it never waits for one of them alone, so
-// nothing can stand still in a circle.
+// hands out jobs and output as they are taken; it never waits for one of them
+// alone, so nothing can stand still in a circle.
 func (b *Box) loop() {
 	b.err = b.run()
 	b.once.Do(func() { close(b.stop) })
