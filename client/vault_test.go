@@ -362,3 +362,15 @@ func TestReset(t *testing.T) {
 		t.Fatalf("%v %+v", err, status)
 	}
 }
+
+// Whoever watches, or wants evidence, where no relay is, is told so.
+func TestWatchOutOfReach(t *testing.T) {
+	v := newRig(t).vault(t, nil)
+	v.URL = "http://127.0.0.1:1"
+	if _, err := v.Watch(within(t), 0); !errors.Is(err, client.ErrUnreachable) {
+		t.Errorf("watch: %v", err)
+	}
+	if _, _, err := v.SignedStatus(within(t)); !errors.Is(err, client.ErrUnreachable) {
+		t.Errorf("evidence: %v", err)
+	}
+}

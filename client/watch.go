@@ -31,8 +31,11 @@ func (v *Vault) Watch(ctx context.Context, after uint64) (wire.StatusReport, err
 // asked.
 func (v *Vault) watched(ctx context.Context) (*island, error) {
 	w, err := v.homes(ctx)
-	if err != nil || len(w.older) == 0 {
-		return w.home, err
+	switch {
+	case err != nil:
+		return nil, err
+	case len(w.older) == 0:
+		return w.home, nil
 	}
 	err = w.find(ctx)
 	return w.at, err
