@@ -15,7 +15,7 @@ type Mark = wire.MarkReport
 // nothing. Errors beside the vault's: ErrStale, ErrMarks, ErrState's.
 func (v *Vault) Mark(ctx context.Context, k Key, m Mark) (wire.StatusReport, error) {
 	return v.asOwner(ctx, k, func(owner ed25519.PrivateKey, fleet wire.FleetID, s wire.StatusReport) (wire.First, error) {
-		if s.State != wire.StateLive && s.State != wire.StateExhausted {
+		if !live(s.State) {
 			return wire.First{}, ErrState(s)
 		}
 		mark := &wire.Mark{Generation: s.Generation, Device: m.Device, Sequence: m.Sequence, Head: m.Head}

@@ -21,11 +21,7 @@ var (
 // the next success, or at the next question (whereabouts.find): at no moment
 // is the record nowhere. With an error, the status is where it was: see stopped.
 func (w *whereabouts) move(ctx context.Context, secret []byte, p Payload) (wire.StatusReport, error) {
-	owner, err := ownerKey(p.Key, w.home.ID, w.vault.Account)
-	if err != nil {
-		return w.status, err
-	}
-	order, err := w.ready(ctx)
+	owner, order, err := w.ready(ctx, p.Key)
 	if err != nil {
 		return w.status, err
 	}
@@ -51,11 +47,7 @@ func (w *whereabouts) move(ctx context.Context, secret []byte, p Payload) (wire.
 // later, and that nobody who waits is in its way. The caller has the key in
 // safety; cut off anywhere, it begins again.
 func (w *whereabouts) anew(ctx context.Context, secret []byte, p Payload) (wire.StatusReport, error) {
-	owner, err := ownerKey(p.Key, w.home.ID, w.vault.Account)
-	if err != nil {
-		return w.status, err
-	}
-	order, err := w.ready(ctx)
+	owner, order, err := w.ready(ctx, p.Key)
 	if err != nil {
 		return w.status, err
 	}
@@ -69,34 +61,37 @@ func (w *whereabouts) anew(ctx context.Context, secret []byte, p Payload) (wire.
 	return e.complete(ctx)
 }
 
-// ready gives the older homes in the order in which to leave them: the one
-// where the record lives is the last.
+// ready gives the key that signs the departures, and the older homes in the
+// order in which to leave them: the one where the record lives is the last.
 //
 // The attack that it stops: an older home that does not answer, was not told of
 // the layout, or has a stranger's registration waiting, gives no receipt; and
 // where the live record was closed before, it would be usable nowhere.
-func (w *whereabouts) ready(ctx context.Context) (order []*island, err error) {
+func (w *whereabouts) ready(ctx context.Context, k Key) (owner ed25519.PrivateKey, order []*island, err error) {
+	if owner, err = ownerKey(k, w.home.ID, w.vault.Account); err != nil {
+		return nil, nil, err
+	}
 	newest := w.layouts.Newest()
 	if w.atHome.Layout < newest {
-		return nil, fmt.Errorf("%w: its new island knows layout %d, the newest is %d", errStays, w.atHome.Layout, newest)
+		return nil, nil, fmt.Errorf("%w: its new island knows layout %d, the newest is %d", errStays, w.atHome.Layout, newest)
 	}
 	var last []*island
 	for _, from := range w.older {
 		status, err := w.vault.status(ctx, from)
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("%w: %w", errStays, err)
+			return nil, nil, fmt.Errorf("%w: %w", errStays, err)
 		case status.Layout < newest:
-			return nil, fmt.Errorf("%w: one that it was at knows layout %d, the newest is %d", errStays, status.Layout, newest)
+			return nil, nil, fmt.Errorf("%w: one that it was at knows layout %d, the newest is %d", errStays, status.Layout, newest)
 		case status.State == wire.StateExhausted:
-			return nil, fmt.Errorf("%w: %w", errStays, ErrExhausted)
+			return nil, nil, fmt.Errorf("%w: %w", errStays, ErrExhausted)
 		case live(status.State):
 			last = append(last, from)
 		default:
 			order = append(order, from)
 		}
 	}
-	return append(order, last...), nil
+	return owner, append(order, last...), nil
 }
 
 // leave closes the account at the older homes, for a registration at home.

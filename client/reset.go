@@ -39,7 +39,7 @@ func (v *Vault) DeleteLater(ctx context.Context) (wire.StatusReport, error) {
 		return wire.StatusReport{}, err
 	}
 	status := w.status
-	if status.State != wire.StateLive && status.State != wire.StateExhausted {
+	if !live(status.State) {
 		return status, nil
 	}
 	answer, err := v.askFree(ctx, w.at, wire.First{Delete: &wire.Delete{Generation: status.Generation, Later: true}})
