@@ -14,10 +14,10 @@ import (
 // on, and after those that the host showed and it did not agree on yet.
 func (g *group) settle(v *Vault, agreed [][]byte) error {
 	shown := slices.DeleteFunc(slices.Clone(g.wanted), func(b []byte) bool { return among(agreed, b) })
-	boxes, err := boxesAfter(v.fleet, append(slices.Clone(agreed), shown...))
+	boxes, err := v.fleet.BoxesAfterEncoded(append(slices.Clone(agreed), shown...))
 	if err != nil { // it agreed on another box for the same place
 		shown = nil
-		boxes, err = boxesAfter(v.fleet, agreed)
+		boxes, err = v.fleet.BoxesAfterEncoded(agreed)
 	}
 	if err != nil {
 		return err
@@ -46,25 +46,13 @@ func among(list [][]byte, certificate []byte) bool {
 	return slices.ContainsFunc(list, func(b []byte) bool { return bytes.Equal(b, certificate) })
 }
 
-func boxesAfter(f *bundle.Fleet, certificates [][]byte) ([]bundle.Box, error) {
-	var list []bundle.Replacement
-	for _, b := range certificates {
-		r, err := bundle.DecodeReplacement(b)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, r)
-	}
-	return f.BoxesAfter(list)
-}
-
 // replacement takes a certificate that the host shows. Whichever box leads, now
 // or later, has the island agree on it.
 func (g *group) replacement(v *Vault, certificate []byte) {
 	if shown := g.certificates(); !among(shown, certificate) && len(shown) < wire.ReplacementsMax {
 		fleet, certificates := v.fleet, append(shown, certificate)
 		v.out.Jobs = append(v.out.Jobs, task(func(hal.HAL) result {
-			_, err := boxesAfter(fleet, certificates)
+			_, err := fleet.BoxesAfterEncoded(certificates)
 			return func(v *Vault) { g.replacementChecked(v, certificate, err) }
 		}))
 	}
@@ -99,7 +87,7 @@ func (g *group) replacedBy(v *Vault, certificate []byte) {
 	if !among(certificates, certificate) { // a box that begins another run reads it again
 		certificates = append(slices.Clone(g.replaced), bytes.Clone(certificate))
 	}
-	if _, err := boxesAfter(v.fleet, certificates); err != nil {
+	if _, err := v.fleet.BoxesAfterEncoded(certificates); err != nil {
 		return
 	}
 	g.changing = 0

@@ -85,6 +85,19 @@ func (f *Fleet) BoxesAfter(certificates []Replacement) ([]Box, error) {
 	return boxes, nil
 }
 
+// BoxesAfterEncoded is BoxesAfter of certificates as bytes.
+func (f *Fleet) BoxesAfterEncoded(certificates [][]byte) ([]Box, error) {
+	var list []Replacement
+	for _, b := range certificates {
+		r, err := DecodeReplacement(b)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, r)
+	}
+	return f.BoxesAfter(list)
+}
+
 func (f *Fleet) checkReplacement(r Replacement) error {
 	if r.Fleet != f.ID {
 		return fmt.Errorf("%w: it is for another fleet", ErrReplacement)

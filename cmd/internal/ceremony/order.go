@@ -84,7 +84,7 @@ func (o *Order) check() (fleet *bundle.Fleet, boxes []bundle.Box, order bundle.O
 	if pin := bundle.PinOf(o.Document).String(); pin != o.Pin {
 		return nil, nil, order, fmt.Errorf("%w: its document has the pin %s", bundle.ErrOrder, pin)
 	}
-	if boxes, err = serve.BoxesAfter(fleet, o.Replacements); err != nil {
+	if boxes, err = fleet.BoxesAfterEncoded(o.Replacements); err != nil {
 		return nil, nil, order, fmt.Errorf("%w: %w", bundle.ErrOrder, err)
 	}
 	order.Fleet = fleet.ID

@@ -187,6 +187,6 @@ func (l *Loss) certify(by bundle.Box) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = serve.BoxesAfter(l.Fleet, append(slices.Clone(l.Island.Replacements), encoded))
+	_, err = l.Fleet.BoxesAfterEncoded(append(slices.Clone(l.Island.Replacements), encoded))
 	return encoded, err
 }

@@ -26,7 +26,7 @@ func rosterOf(fleet *bundle.Fleet, f *IslandFile) (*roster, error) {
 	if id != fleet.ID {
 		return nil, fmt.Errorf("%w: it is of the fleet %x, and the document beside it of %x", ErrIslandFile, id, fleet.ID)
 	}
-	boxes, err := BoxesAfter(fleet, f.Replacements)
+	boxes, err := fleet.BoxesAfterEncoded(f.Replacements)
 	if err != nil {
 		return nil, fmt.Errorf("%w: \"replacements\": %w", ErrIslandFile, err)
 	}
@@ -45,20 +45,6 @@ func rosterOf(fleet *bundle.Fleet, f *IslandFile) (*roster, error) {
 func (f *IslandFile) Matches(fleet *bundle.Fleet) error {
 	_, err := rosterOf(fleet, f)
 	return err
-}
-
-// BoxesAfter gives a fleet's boxes after these certificates. Its error is
-// bundle.ErrReplacement.
-func BoxesAfter(fleet *bundle.Fleet, certificates [][]byte) ([]bundle.Box, error) {
-	var list []bundle.Replacement
-	for _, b := range certificates {
-		r, err := bundle.DecodeReplacement(b)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, r)
-	}
-	return fleet.BoxesAfter(list)
 }
 
 // hsm is what document and certificates say of a box's HSM.
